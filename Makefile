@@ -1,0 +1,74 @@
+# The menu. `make` prints it.
+.DEFAULT_GOAL := menu
+.PHONY: menu setup protos lock format check test system bench docs demo clean
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := 0.13.9
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shualian
+WHEELS := $(CACHE)/wheels
+DOMAIN := --cov=device_registry --cov=face_pipeline --cov=server/settlement --cov=server/credentials
+
+menu: ## print this menu
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | \
+		while IFS='|' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+setup: $(VENV)/.models ## make .venv, install everything, fetch and verify the models
+
+# What the caches hold is used first, so that a second set-up needs no network.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(WHEELS)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-index --find-links $(WHEELS) uv==$(UV) 2>/dev/null || { \
+		$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --dest $(WHEELS) uv==$(UV) && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-index --find-links $(WHEELS) uv==$(UV); }
+
+$(VENV)/.installed: $(BIN)/uv requirements.lock pyproject.toml
+	@$(BIN)/uv pip sync --quiet --offline --python $(BIN)/python --require-hashes requirements.lock 2>/dev/null || \
+		$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install --quiet --offline --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.models: $(VENV)/.installed face_pipeline/models.toml
+	$(BIN)/shualian models install
+	@touch $@
+
+protos: $(VENV)/.installed ## write the stubs again from the .proto files
+	$(BIN)/python protos/generate.py
+
+lock: $(VENV)/.installed ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-header --group dev pyproject.toml --output-file requirements.lock
+
+format: $(VENV)/.installed ## format and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: $(VENV)/.installed ## lint, types, import arrows, contract, printed docs
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/python protos/generate.py --lint
+	$(BIN)/shualian docs check
+
+test: setup ## every test, with the coverage bound of the domain packages
+	$(BIN)/pytest -n 2 $(DOMAIN) --cov-fail-under=90
+
+system: setup ## the system tests alone: real processes, real sockets
+	$(BIN)/pytest tests/system
+
+bench: setup ## measure each promise beside its yardstick
+	$(BIN)/shualian bench
+
+docs: $(VENV)/.installed ## print the docs that come from code
+	$(BIN)/shualian docs write
+
+demo: setup ## the main job, told as a story, on real faces
+	@$(BIN)/shualian demo
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* dist
