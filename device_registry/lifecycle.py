@@ -1,0 +1,78 @@
+"""Which changes of a terminal's state are legal, and what each one must carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from device_registry.errors import (
+    FieldInvalidError,
+    IllegalTransitionError,
+    TerminalRetiredError,
+    TerminalRevokedError,
+)
+from device_registry.model import Terminal, TerminalState
+
+REASON_LENGTH_MAX = 500
+ACTOR_LENGTH_MAX = 128
+
+_S = TerminalState
+
+# DESIGN 4. ENROLLED to itself: the answer to an enrollment was lost, and an operator gave a second token before the
+# first certificate was ever used.
+TRANSITIONS: Mapping[TerminalState, frozenset[TerminalState]] = {
+    _S.REGISTERED: frozenset({_S.ENROLLED, _S.REVOKED}),
+    _S.ENROLLED: frozenset({_S.ENROLLED, _S.ACTIVE, _S.REVOKED}),
+    _S.ACTIVE: frozenset({_S.SUSPENDED, _S.QUARANTINED, _S.REVOKED}),
+    _S.SUSPENDED: frozenset({_S.ACTIVE, _S.QUARANTINED, _S.REVOKED}),
+    _S.QUARANTINED: frozenset({_S.ACTIVE, _S.SUSPENDED, _S.REVOKED}),
+    _S.REVOKED: frozenset({_S.RETIRED}),
+    _S.RETIRED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A legal change of state; `transition` is the only one who makes these."""
+
+    terminal_id: str
+    origin: TerminalState
+    target: TerminalState
+    reason: str
+    actor: str
+    at: datetime
+
+
+def refuse_out_of_service(terminal: Terminal) -> None:
+    """Raise when a terminal will never come back under this registration."""
+    if terminal.state is TerminalState.REVOKED:
+        raise TerminalRevokedError(terminal_id=terminal.terminal_id)
+    if terminal.state is TerminalState.RETIRED:
+        raise TerminalRetiredError(terminal_id=terminal.terminal_id)
+
+
+def refuse_actor(actor: str) -> None:
+    """Raise when nobody is named as the one who acts."""
+    if not actor.strip() or len(actor) > ACTOR_LENGTH_MAX:
+        raise FieldInvalidError(field="actor", detail=f"1 to {ACTOR_LENGTH_MAX} characters")
+
+
+def is_legal(origin: TerminalState, target: TerminalState) -> bool:
+    """Return whether a terminal may go from one state to the other."""
+    return target in TRANSITIONS[origin]
+
+
+def transition(terminal: Terminal, target: TerminalState, *, reason: str, actor: str, at: datetime) -> Transition:
+    """Return the change, or raise: an illegal one, or one without a reason or an actor, does not exist."""
+    if not is_legal(terminal.state, target):
+        raise IllegalTransitionError(terminal_id=terminal.terminal_id, state=terminal.state, wanted=target)
+    if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
+        raise FieldInvalidError(field="reason", detail=f"1 to {REASON_LENGTH_MAX} characters")
+    refuse_actor(actor)
+    return Transition(
+        terminal_id=terminal.terminal_id,
+        origin=terminal.state,
+        target=target,
+        reason=reason,
+        actor=actor,
+        at=at,
+    )

@@ -1,0 +1,314 @@
+"""What the registry knows: frozen records of sites, terminals, certificates, commands and vitals."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class SiteKind(StrEnum):
+    """What a designated institution is."""
+
+    HOSPITAL = "HOSPITAL"
+    CLINIC = "CLINIC"
+    PHARMACY = "PHARMACY"
+
+
+class TerminalClass(StrEnum):
+    """What a terminal is certified for; each class can do what the ones below it can."""
+
+    SCAN = "I"
+    CARD = "II"
+    FACE = "III"
+
+
+class TerminalState(StrEnum):
+    """Where a terminal stands in its life; the legal ways are in lifecycle.py."""
+
+    REGISTERED = "REGISTERED"
+    ENROLLED = "ENROLLED"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    QUARANTINED = "QUARANTINED"
+    REVOKED = "REVOKED"
+    RETIRED = "RETIRED"
+
+
+class CertificateStatus(StrEnum):
+    """Whether a certificate still opens the door."""
+
+    CURRENT = "CURRENT"
+    """The newest one of its terminal."""
+    SUPERSEDED = "SUPERSEDED"
+    """A newer one was issued and not used yet; good until that happens or the grace period ends."""
+    RETIRED = "RETIRED"
+    """Replaced in good order."""
+    REVOKED = "REVOKED"
+    """Withdrawn."""
+
+
+class Presence(StrEnum):
+    """What can be said of a terminal's control stream; derived from times, never stored."""
+
+    UNSEEN = "UNSEEN"
+    CONNECTED = "CONNECTED"
+    DISCONNECTED = "DISCONNECTED"
+    FLAPPING = "FLAPPING"
+    OVERDUE = "OVERDUE"
+
+
+class CameraState(StrEnum):
+    """State of a camera as the terminal sees it."""
+
+    READY = "READY"
+    DEGRADED = "DEGRADED"
+    FAILED = "FAILED"
+
+
+class CommandAction(StrEnum):
+    """What a terminal can be told to do."""
+
+    RENEW_CERTIFICATE = "RENEW_CERTIFICATE"
+    SET_CONFIGURATION = "SET_CONFIGURATION"
+    COLLECT_DIAGNOSTICS = "COLLECT_DIAGNOSTICS"
+
+
+class CommandOutcome(StrEnum):
+    """How a command went, as the terminal says."""
+
+    DONE = "DONE"
+    FAILED = "FAILED"
+    UNSUPPORTED = "UNSUPPORTED"
+
+
+class CommandState(StrEnum):
+    """How far a command has come; derived from its times."""
+
+    WAITING = "WAITING"
+    SENT = "SENT"
+    ANSWERED = "ANSWERED"
+    EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryPolicy:
+    """The registry's choices: how long things live and how many of them there may be."""
+
+    token_lifetime: timedelta = timedelta(hours=1)
+    """How long an enrollment token is good: long enough to walk to the terminal, too short to lie in a drawer."""
+    nonce_lifetime: timedelta = timedelta(minutes=5)
+    """How long an enrollment nonce is good."""
+    nonces_open_max: int = 10_000
+    """How many enrollment nonces may be open at once, over all serial numbers."""
+    renewal_grace: timedelta = timedelta(days=7)
+    """How long a superseded certificate stays good when its successor is never used."""
+    certificates_per_day_max: int = 24
+    """How many certificates one terminal may get within 24 hours."""
+    heartbeat_interval: timedelta = timedelta(seconds=30)
+    """How often a terminal is asked to send a heartbeat."""
+    overdue_after: timedelta = timedelta(seconds=90)
+    """A terminal is OVERDUE when nothing was heard from it for this long: three heartbeats."""
+    flapping_connects: int = 5
+    """A terminal is FLAPPING when it connected this many times within the window below."""
+    flapping_window: timedelta = timedelta(minutes=10)
+    """See `flapping_connects`."""
+    command_lifetime: timedelta = timedelta(hours=24)
+    """How long a command waits for its terminal."""
+    commands_open_max: int = 32
+    """How many unanswered commands one terminal may have."""
+
+
+DEFAULT_POLICY = RegistryPolicy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A designated institution."""
+
+    site_id: str
+    name: str
+    region: str
+    kind: SiteKind
+    added_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terminal:
+    """A registered terminal and where it stands."""
+
+    terminal_id: str
+    serial_number: str
+    manufacturer: str
+    model: str
+    terminal_class: TerminalClass
+    site_id: str
+    region: str
+    certification_number: str
+    record_number: str
+    state: TerminalState
+    state_reason: str
+    state_since: datetime
+    registered_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalFilter:
+    """Which terminals a list is about; what is None does not matter."""
+
+    state: TerminalState | None = None
+    region: str | None = None
+    site_id: str | None = None
+    terminal_class: TerminalClass | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    after: str | None = None
+    """Terminals whose id is above this one: the last id of the page before."""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentToken:
+    """A one-time token, in clear text for the only time; the registry keeps its hash."""
+
+    token: str = field(repr=False)
+    terminal_id: str
+    serial_number: str
+    site_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentChallenge:
+    """A nonce for one enrollment."""
+
+    nonce: bytes
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrollment:
+    """A terminal's new operational identity."""
+
+    terminal_id: str
+    certificate_chain_der: tuple[bytes, ...]
+    """Leaf first, root left out."""
+    renew_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedCertificate:
+    """A certificate fresh from the authority."""
+
+    certificate_chain_der: tuple[bytes, ...]
+    """Leaf first, root left out."""
+    certificate_serial: str
+    """Lower-case hex."""
+    fingerprint: str
+    """SHA-256 of the leaf's DER, lower-case hex."""
+    issued_at: datetime
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateRecord:
+    """A certificate as the registry remembers it."""
+
+    fingerprint: str
+    certificate_serial: str
+    terminal_id: str
+    public_key_sha256: str
+    issued_at: datetime
+    not_before: datetime
+    not_after: datetime
+    good_until: datetime
+    """`not_after`, or the end of the grace period when that comes first."""
+    status: CertificateStatus
+    status_since: datetime
+    first_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """All that decides whether the holder of a certificate may come in."""
+
+    terminal_id: str
+    site_id: str
+    region: str
+    serial_number: str
+    terminal_class: TerminalClass
+    state: TerminalState
+    certificate_status: CertificateStatus
+    fingerprint: str
+    not_after: datetime
+    """After this moment the certificate is refused: its own end, or that of the grace period when superseded."""
+    renew_after: datetime
+    first_use_pending: bool
+    """True until `Registry.first_use`, which whoever lets the caller in must call then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReport:
+    """What a terminal says about itself."""
+
+    terminal_time: datetime
+    camera_state: CameraState
+    temperature_celsius: float
+    queue_length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedHeartbeat:
+    """A heartbeat with its sender and time of arrival, for writing many at once."""
+
+    terminal_id: str
+    report: HeartbeatReport
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vitals:
+    """How a terminal does, as far as it told."""
+
+    terminal_id: str
+    presence: Presence
+    presence_until: datetime | None
+    """When the presence changes by itself unless something is heard; None when it cannot."""
+    last_seen_at: datetime | None
+    firmware_version: str | None
+    camera_state: CameraState | None
+    temperature_celsius: float | None
+    queue_length: int | None
+    clock_skew: timedelta | None
+    """Terminal's clock minus the platform's."""
+    certificate_not_after: datetime | None
+    certificate_days_left: int | None
+    """Whole days; negative once it lapsed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something a terminal has to do."""
+
+    command_id: str
+    terminal_id: str
+    action: CommandAction
+    parameters: Mapping[str, str | int]
+    queued_by: str
+    queued_at: datetime
+    expires_at: datetime
+    sent_at: datetime | None
+    """When it was last sent."""
+    times_sent: int
+    answered_at: datetime | None
+    outcome: CommandOutcome | None
+    detail: str
+
+    def state(self, now: datetime) -> CommandState:
+        """Return how far the command has come."""
+        if self.answered_at is not None:
+            return CommandState.ANSWERED
+        if now >= self.expires_at:
+            return CommandState.EXPIRED
+        return CommandState.SENT if self.times_sent else CommandState.WAITING

@@ -1,0 +1,169 @@
+"""Valid records in any state a test needs, made by the real registry on a real SQLite database."""
+
+import itertools
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from device_registry import (
+    DEFAULT_POLICY,
+    AuditLog,
+    Authority,
+    CameraState,
+    CertificateStatus,
+    HeartbeatReport,
+    Registry,
+    RegistryPolicy,
+    Site,
+    SiteKind,
+    Terminal,
+    TerminalClass,
+    TerminalState,
+    metadata,
+)
+from device_registry.certificates import fingerprint_from_der
+from device_registry.keys import make_private_key
+from tests.support.authority import a_signing_request, an_authority
+from tests.support.clock import Clock
+
+OPERATOR = "operator:lin"
+_SERIALS = itertools.count(1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Announcements:
+    """Remembers what the registry announced."""
+
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    def announce(self, connection: Connection, topic: str, subject: str) -> None:  # noqa: ARG002 - the port's signature
+        """Take the place of the events table."""
+        self.heard.append((topic, subject))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryBench:
+    """A registry with everything around it that a test may want to touch."""
+
+    registry: Registry
+    authority: Authority
+    audit: AuditLog
+    clock: Clock
+    announcements: Announcements
+
+
+def a_database(path: Path) -> Engine:
+    """Return an engine on a new SQLite file with all tables that were imported so far, foreign keys on."""
+    engine = create_engine(f"sqlite:///{path}")
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: object, _record: object) -> None:
+        connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined] # sqlite3's own connection
+        # Nothing here outlives the test, so nobody waits for the disk.
+        connection.execute("PRAGMA synchronous=OFF")  # type: ignore[attr-defined] # sqlite3's own connection
+
+    metadata.create_all(engine)
+    return engine
+
+
+def a_registry(
+    folder: Path,
+    clock: Clock | None = None,
+    *,
+    policy: RegistryPolicy = DEFAULT_POLICY,
+    authority: Authority | None = None,
+) -> RegistryBench:
+    """Return a registry with a throw-away authority in `folder`."""
+    clock = clock or Clock()
+    authority = authority or an_authority(folder, clock)
+    audit = AuditLog(now=clock.now)
+    announcements = Announcements()
+    registry = Registry(now=clock.now, authority=authority, audit=audit, announce=announcements.announce, policy=policy)
+    return RegistryBench(registry=registry, authority=authority, audit=audit, clock=clock, announcements=announcements)
+
+
+def a_site(
+    connection: Connection, registry: Registry, *, region: str = "330100", kind: SiteKind = SiteKind.HOSPITAL
+) -> Site:
+    """Add a made-up hospital."""
+    return registry.add_site(connection, name="Willow Bridge Hospital", region=region, kind=kind, actor=OPERATOR)
+
+
+def a_terminal(
+    connection: Connection,
+    registry: Registry,
+    *,
+    site: Site | None = None,
+    serial_number: str | None = None,
+    terminal_class: TerminalClass = TerminalClass.FACE,
+    state: TerminalState = TerminalState.ACTIVE,
+) -> Terminal:
+    """Register a terminal and walk it to a state the way life does, certificate included."""
+    terminal = registry.register(
+        connection,
+        serial_number=serial_number or f"SN-{next(_SERIALS):06}",
+        manufacturer="Heron Devices",
+        model="HD-3",
+        terminal_class=terminal_class,
+        site_id=(site or a_site(connection, registry)).site_id,
+        certification_number="CERT-2026-001",
+        record_number="REC-2026-001",
+        actor=OPERATOR,
+    )
+    terminal_id = terminal.terminal_id
+    if state is not TerminalState.REGISTERED:
+        fingerprint = enrolled(connection, registry, terminal)
+        if state is not TerminalState.ENROLLED:
+            registry.first_use(connection, fingerprint=fingerprint, request_id="")
+    if state is TerminalState.SUSPENDED:
+        registry.suspend(connection, terminal_id=terminal_id, reason="moved to another window", actor=OPERATOR)
+    if state is TerminalState.QUARANTINED:
+        registry.quarantine(connection, terminal_id=terminal_id, reason="looked odd", actor="rule:test")
+    if state in {TerminalState.REVOKED, TerminalState.RETIRED}:
+        registry.revoke(connection, terminal_id=terminal_id, reason="stolen", actor=OPERATOR)
+    if state is TerminalState.RETIRED:
+        registry.retire(connection, terminal_id=terminal_id, reason="never found", actor=OPERATOR)
+    return registry.terminal(connection, terminal_id)
+
+
+def enrolled(connection: Connection, registry: Registry, terminal: Terminal) -> str:
+    """Enroll a registered terminal and return its certificate's fingerprint."""
+    token = registry.issue_token(connection, terminal_id=terminal.terminal_id, actor=OPERATOR)
+    challenge = registry.challenge(connection, serial_number=terminal.serial_number)
+    enrollment = registry.enroll(
+        connection,
+        serial_number=terminal.serial_number,
+        token=token.token,
+        signing_request_der=a_signing_request(nonce=challenge.nonce, key=make_private_key()),
+        request_id="enroll-by-builder",
+    )
+    return fingerprint_from_der(enrollment.certificate_chain_der[0])
+
+
+def current_fingerprint(connection: Connection, registry: Registry, terminal_id: str) -> str:
+    """Return the fingerprint of a terminal's one CURRENT certificate."""
+    (current,) = (
+        certificate
+        for certificate in registry.certificates(connection, terminal_id)
+        if certificate.status is CertificateStatus.CURRENT
+    )
+    return current.fingerprint
+
+
+def a_heartbeat(
+    terminal_time: datetime,
+    *,
+    skew: timedelta = timedelta(0),
+    camera_state: CameraState = CameraState.READY,
+    temperature_celsius: float = 41.5,
+    queue_length: int = 0,
+) -> HeartbeatReport:
+    """Return a report of a healthy terminal whose clock is off by `skew`."""
+    return HeartbeatReport(
+        terminal_time=terminal_time + skew,
+        camera_state=camera_state,
+        temperature_celsius=temperature_celsius,
+        queue_length=queue_length,
+    )

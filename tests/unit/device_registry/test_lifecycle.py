@@ -1,0 +1,99 @@
+"""Which changes of state a terminal can make, and what each must carry."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from device_registry import Terminal, TerminalClass, TerminalState
+from device_registry.errors import (
+    FieldInvalidError,
+    IllegalTransitionError,
+    TerminalRetiredError,
+    TerminalRevokedError,
+)
+from device_registry.lifecycle import REASON_LENGTH_MAX, TRANSITIONS, is_legal, refuse_out_of_service, transition
+
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+S = TerminalState
+TERMINAL = Terminal(
+    terminal_id="t-1",
+    serial_number="SN-1",
+    manufacturer="Heron Devices",
+    model="HD-3",
+    terminal_class=TerminalClass.FACE,
+    site_id="s-1",
+    region="330100",
+    certification_number="C-1",
+    record_number="R-1",
+    state=S.ACTIVE,
+    state_reason="",
+    state_since=NOW,
+    registered_at=NOW,
+)
+LEGAL = {
+    (S.REGISTERED, S.ENROLLED),
+    (S.REGISTERED, S.REVOKED),
+    (S.ENROLLED, S.ENROLLED),
+    (S.ENROLLED, S.ACTIVE),
+    (S.ENROLLED, S.REVOKED),
+    (S.ACTIVE, S.SUSPENDED),
+    (S.ACTIVE, S.QUARANTINED),
+    (S.ACTIVE, S.REVOKED),
+    (S.SUSPENDED, S.ACTIVE),
+    (S.SUSPENDED, S.QUARANTINED),
+    (S.SUSPENDED, S.REVOKED),
+    (S.QUARANTINED, S.ACTIVE),
+    (S.QUARANTINED, S.SUSPENDED),
+    (S.QUARANTINED, S.REVOKED),
+    (S.REVOKED, S.RETIRED),
+}
+
+
+@pytest.mark.parametrize("origin", S)
+@pytest.mark.parametrize("target", S)
+def test_every_pair_of_states_is_decided_as_the_design_says(origin: S, target: S) -> None:
+    terminal = replace(TERMINAL, state=origin)
+
+    assert is_legal(origin, target) == ((origin, target) in LEGAL)
+    if (origin, target) in LEGAL:
+        change = transition(terminal, target, reason="asked for", actor="operator:lin", at=NOW)
+        assert (change.origin, change.target, change.reason) == (origin, target, "asked for")
+    else:
+        with pytest.raises(IllegalTransitionError) as refused:
+            transition(terminal, target, reason="asked for", actor="operator:lin", at=NOW)
+        assert (refused.value.state, refused.value.wanted) == (origin, target)
+
+
+def test_the_table_knows_every_state() -> None:
+    assert set(TRANSITIONS) == set(S)
+
+
+def test_nothing_leads_out_of_retired() -> None:
+    assert not TRANSITIONS[S.RETIRED]
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * (REASON_LENGTH_MAX + 1)])
+def test_a_change_without_a_sensible_reason_does_not_exist(reason: str) -> None:
+    with pytest.raises(FieldInvalidError) as refused:
+        transition(TERMINAL, S.SUSPENDED, reason=reason, actor="operator:lin", at=NOW)
+
+    assert refused.value.field == "reason"
+
+
+@pytest.mark.parametrize("actor", ["", " ", "x" * 129])
+def test_a_change_without_an_actor_does_not_exist(actor: str) -> None:
+    with pytest.raises(FieldInvalidError) as refused:
+        transition(TERMINAL, S.SUSPENDED, reason="asked for", actor=actor, at=NOW)
+
+    assert refused.value.field == "actor"
+
+
+def test_only_revoked_and_retired_terminals_are_out_of_service() -> None:
+    for state in set(S) - {S.REVOKED, S.RETIRED}:
+        refuse_out_of_service(replace(TERMINAL, state=state))
+
+    with pytest.raises(TerminalRevokedError):
+        refuse_out_of_service(replace(TERMINAL, state=S.REVOKED))
+    with pytest.raises(TerminalRetiredError):
+        refuse_out_of_service(replace(TERMINAL, state=S.RETIRED))
