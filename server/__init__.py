@@ -1,0 +1,1 @@
+"""The platform: the only place where gRPC, database and domain meet."""

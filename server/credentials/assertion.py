@@ -1,0 +1,249 @@
+"""What a recognised face authorises: one payment, at one terminal, soon, up to a limit (I4).
+
+The terminal carries the assertion as a compact JWS signed with ES256. The signature says that we made it; the row in
+`face_assertions` says whether it is still good. Using it is one guarded UPDATE in the transaction of the settlement, so
+two requests that carry the same assertion cannot both pass, and a settlement that fails leaves it unused.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NoReturn
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+from sqlalchemy import Connection, bindparam, insert, select, update
+from uuid_utils import uuid7
+
+from server.credentials.errors import (
+    AssertionExpiredError,
+    AssertionForeignError,
+    AssertionInvalidError,
+    AssertionUsedError,
+)
+from server.store.prepared import Prepared
+from server.store.tables.people import face_assertions
+
+LIFETIME_MAX: Final = timedelta(seconds=120)  # I4
+TOKEN_LENGTH_MAX: Final = 4096  # as in settlement.proto
+_ALGORITHM: Final = "ES256"
+_TYPE: Final = "face-assertion+jwt"  # RFC 8725, 3.11: no other token of ours is taken for this one
+_ISSUER: Final = "urn:shualian:platform"
+_TERMINAL: Final = "urn:shualian:terminal:"
+
+_table = face_assertions.c
+_INSERT: Final = insert(face_assertions)
+_FIND: Final = select(face_assertions).where(_table.assertion_id == bindparam("id"))
+_USE: Final = Prepared(
+    update(face_assertions)
+    .where(
+        _table.assertion_id == bindparam("id"),
+        _table.terminal_id == bindparam("terminal"),
+        _table.session_id == bindparam("session"),
+        _table.person_id == bindparam("person"),
+        _table.purpose == bindparam("for_purpose"),
+        _table.business_type == bindparam("for_business_type"),
+        _table.amount_limit_fen == bindparam("limit_fen"),
+        _table.expires_at > bindparam("now"),
+        _table.used_at.is_(None),
+    )
+    .values(used_at=bindparam("now"), transaction_id=bindparam("transaction"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionClaims:
+    """What the platform said when it made the assertion."""
+
+    assertion_id: str
+    terminal_id: str
+    session_id: str
+    person_id: str
+    purpose: str
+    business_type: int
+    amount_limit_fen: int
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedAssertion:
+    """A new assertion on its way to the terminal."""
+
+    token: str
+    expires_at: datetime
+
+
+class Assertions:
+    """Makes, checks and uses up face assertions."""
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime],
+        signing_key: EllipticCurvePrivateKey,
+        key_id: str,
+        lifetime: timedelta,
+    ) -> None:
+        """Take the P-256 key that signs; `lifetime` is whole seconds, at most 120."""
+        if not isinstance(signing_key.curve, SECP256R1):
+            msg = "assertions are signed with P-256"
+            raise ValueError(msg)  # noqa: TRY004 - the type is right, the curve is not
+        if not timedelta(seconds=1) <= lifetime <= LIFETIME_MAX or lifetime.microseconds:
+            msg = "an assertion lives 1 to 120 whole seconds"
+            raise ValueError(msg)
+        self._now: Final = now
+        self._key_id: Final = key_id
+        self._signing_key: Final = ECKey.import_key(signing_key)
+        self._checking_key: Final = ECKey.import_key(signing_key.public_key())
+        self._lifetime: Final = lifetime
+
+    def issue(
+        self,
+        connection: Connection,
+        *,
+        terminal_id: str,
+        session_id: str,
+        person_id: str,
+        purpose: str,
+        business_type: int,
+        amount_limit_fen: int,
+    ) -> IssuedAssertion:
+        """Make an assertion; it is good once this transaction commits. One per session, the database sees to that."""
+        issued_at = self._now().replace(microsecond=0)  # a JWS counts whole seconds: token and row say the same
+        claims = AssertionClaims(
+            assertion_id=str(uuid7()),
+            terminal_id=terminal_id,
+            session_id=session_id,
+            person_id=person_id,
+            purpose=purpose,
+            business_type=business_type,
+            amount_limit_fen=amount_limit_fen,
+            issued_at=issued_at,
+            expires_at=issued_at + self._lifetime,
+        )
+        connection.execute(_INSERT, {name: getattr(claims, name) for name in AssertionClaims.__slots__})
+        return IssuedAssertion(token=self._signed(claims), expires_at=claims.expires_at)
+
+    def verify(self, token: str) -> AssertionClaims:
+        """Return what the token says, if we said it and its time is not over. Needs no database.
+
+        Raises:
+            AssertionInvalidError: not ours, or changed.
+            AssertionExpiredError: too late.
+        """
+        claims = self._claims_from(token)
+        if claims.expires_at <= self._now():
+            raise AssertionExpiredError
+        return claims
+
+    def check(self, connection: Connection, token: str, *, terminal_id: str, business_type: int) -> AssertionClaims:
+        """Return what the token says, if it could be used here and now; uses nothing up.
+
+        Raises:
+            AssertionInvalidError: not ours, changed, or its session was never committed.
+            AssertionExpiredError: too late.
+            AssertionForeignError: made for another terminal or another kind of business.
+            AssertionUsedError: it has paid for something.
+        """
+        claims = self.verify(token)
+        if (claims.terminal_id, claims.business_type) != (terminal_id, business_type):
+            raise AssertionForeignError
+        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
+        if row is None:
+            raise AssertionInvalidError
+        if row.used_at is not None:
+            raise AssertionUsedError
+        return claims
+
+    def redeem(
+        self,
+        connection: Connection,
+        claims: AssertionClaims,
+        *,
+        terminal_id: str,
+        business_type: int,
+        transaction_id: str,
+    ) -> None:
+        """Use the assertion up for one transaction; takes hold when that commits.
+
+        Raises:
+            AssertionUsedError: it has paid for something.
+            AssertionExpiredError: too late.
+            AssertionForeignError: made for another terminal, kind of business, person, purpose or limit.
+            AssertionInvalidError: no such assertion.
+        """
+        used = _USE.run(
+            connection,
+            id=claims.assertion_id,
+            terminal=terminal_id,
+            session=claims.session_id,
+            person=claims.person_id,
+            for_purpose=claims.purpose,
+            for_business_type=business_type,
+            limit_fen=claims.amount_limit_fen,
+            now=self._now(),
+            transaction=transaction_id,
+        )
+        if used != 1:
+            self._say_why_not(connection, claims)
+
+    def _say_why_not(self, connection: Connection, claims: AssertionClaims) -> NoReturn:
+        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
+        if row is None:
+            raise AssertionInvalidError
+        if row.used_at is not None:
+            raise AssertionUsedError
+        if row.expires_at <= self._now():
+            raise AssertionExpiredError
+        raise AssertionForeignError
+
+    def _signed(self, claims: AssertionClaims) -> str:
+        header = {"alg": _ALGORITHM, "kid": self._key_id, "typ": _TYPE}
+        payload = json.dumps(
+            {
+                "iss": _ISSUER,
+                "aud": _TERMINAL + claims.terminal_id,
+                "sub": claims.person_id,
+                "jti": claims.assertion_id,
+                "iat": int(claims.issued_at.timestamp()),
+                "exp": int(claims.expires_at.timestamp()),
+                "session": claims.session_id,
+                "purpose": claims.purpose,
+                "business_type": claims.business_type,
+                "limit_fen": claims.amount_limit_fen,
+            },
+            separators=(",", ":"),
+        )
+        return jws.serialize_compact(header, payload, self._signing_key, algorithms=[_ALGORITHM])
+
+    def _claims_from(self, token: str) -> AssertionClaims:
+        """Check form, algorithm, key, signature and issuer; the algorithm is ours to say, never the token's."""
+        if len(token) > TOKEN_LENGTH_MAX:
+            raise AssertionInvalidError
+        try:
+            opened = jws.deserialize_compact(token, self._checking_key, algorithms=[_ALGORITHM])
+            header, payload = opened.headers(), json.loads(opened.payload)
+            if (header.get("kid"), header.get("typ"), payload["iss"]) != (self._key_id, _TYPE, _ISSUER):
+                raise AssertionInvalidError
+            return _claims_from_payload(payload)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise AssertionInvalidError from error
+
+
+def _claims_from_payload(payload: Mapping[str, Any]) -> AssertionClaims:
+    """Return the claims of a payload whose signature holds, so that we wrote it ourselves."""
+    return AssertionClaims(
+        assertion_id=payload["jti"],
+        terminal_id=payload["aud"].removeprefix(_TERMINAL),
+        session_id=payload["session"],
+        person_id=payload["sub"],
+        purpose=payload["purpose"],
+        business_type=payload["business_type"],
+        amount_limit_fen=payload["limit_fen"],
+        issued_at=datetime.fromtimestamp(payload["iat"], UTC),
+        expires_at=datetime.fromtimestamp(payload["exp"], UTC),
+    )

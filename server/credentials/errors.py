@@ -1,0 +1,130 @@
+"""What can go wrong with people, PINs and face assertions, in this room's words; no text names a person."""
+
+from datetime import datetime
+from typing import ClassVar
+
+
+class CredentialError(Exception):
+    """Root of everything this room raises on purpose."""
+
+    reason: ClassVar[str] = "CREDENTIAL_ERROR"
+
+
+class IdNumberInvalidError(CredentialError):
+    """It has not the form of a national ID number, or its checksum is wrong."""
+
+    reason: ClassVar[str] = "ID_NUMBER_INVALID"
+
+
+class NameInvalidError(CredentialError):
+    """The name is empty or too long."""
+
+    reason: ClassVar[str] = "NAME_INVALID"
+
+
+class CardNumberInvalidError(CredentialError):
+    """It has not the form of an insurance card number."""
+
+    reason: ClassVar[str] = "CARD_NUMBER_INVALID"
+
+
+class PinFormatError(CredentialError):
+    """A PIN is six digits."""
+
+    reason: ClassVar[str] = "PIN_FORMAT_INVALID"
+
+
+class PersonExistsError(CredentialError):
+    """A person with this ID number is known already."""
+
+    reason: ClassVar[str] = "PERSON_EXISTS"
+
+
+class CardTakenError(CredentialError):
+    """This card belongs to somebody else."""
+
+    reason: ClassVar[str] = "CARD_TAKEN"
+
+
+class PersonUnknownError(CredentialError):
+    """Nobody has this id."""
+
+    reason: ClassVar[str] = "PERSON_UNKNOWN"
+
+    def __init__(self, *, person_id: str) -> None:
+        self.person_id = person_id
+        super().__init__(person_id)
+
+
+class FieldSealError(CredentialError):
+    """A stored field does not open: wrong key, another person's row, or changed bytes."""
+
+    reason: ClassVar[str] = "FIELD_SEAL_BROKEN"
+
+
+class FaceAssertionError(CredentialError):
+    """The face assertion authorises nothing."""
+
+    reason: ClassVar[str] = "ASSERTION_REFUSED"
+
+
+class AssertionInvalidError(FaceAssertionError):
+    """It was not made by this platform, or was changed."""
+
+    reason: ClassVar[str] = "ASSERTION_INVALID"
+
+
+class AssertionExpiredError(FaceAssertionError):
+    """Its time is over; the person must show their face again."""
+
+    reason: ClassVar[str] = "ASSERTION_EXPIRED"
+
+
+class AssertionUsedError(FaceAssertionError):
+    """It has paid for something already."""
+
+    reason: ClassVar[str] = "ASSERTION_USED"
+
+
+class AssertionForeignError(FaceAssertionError):
+    """It was made for another terminal, person, purpose or business type."""
+
+    reason: ClassVar[str] = "ASSERTION_FOREIGN"
+
+
+class PinError(CredentialError):
+    """The PIN authorises nothing."""
+
+    reason: ClassVar[str] = "PIN_REFUSED"
+
+
+class PinMissingError(PinError):
+    """This person has no PIN."""
+
+    reason: ClassVar[str] = "PIN_NOT_SET"
+
+
+class PinWrongError(PinError):
+    """Not this PIN."""
+
+    reason: ClassVar[str] = "PIN_WRONG"
+
+    def __init__(self, *, attempts_left: int) -> None:
+        self.attempts_left = attempts_left
+        super().__init__(f"{attempts_left} attempts left")
+
+
+class PinLockedError(PinError):
+    """Too many wrong PINs; none is looked at before `until`."""
+
+    reason: ClassVar[str] = "PIN_LOCKED"
+
+    def __init__(self, *, until: datetime) -> None:
+        self.until = until
+        super().__init__(f"until {until.isoformat()}")
+
+
+class PinCheckBusyError(PinError):
+    """Too many PINs are being checked; the same request may work in a moment."""
+
+    reason: ClassVar[str] = "PIN_CHECK_BUSY"

@@ -1,0 +1,288 @@
+"""Group commit on a real SQLite file: what is acknowledged is there, what failed is not, and nobody waits for ever."""
+
+import asyncio
+import resource
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from server.store import StoreBusyError, StoreFailedError, UnitOfWork, announce, open_engine
+from server.store.tables.events import events
+from server.store.writer import Batch
+from tests.support.database import a_database, a_unit_of_work
+
+
+class RefusedError(Exception):
+    """What a domain would raise."""
+
+
+def subjects_in(folder: Path) -> list[str]:
+    """Return what another process sees."""
+    with closing(sqlite3.connect(folder / "shualian.db")) as connection:
+        return [subject for (subject,) in connection.execute("SELECT subject FROM events ORDER BY event_id")]
+
+
+def write_then_refuse(connection: Connection) -> None:
+    announce(connection, "terminal", "half-written")
+    raise RefusedError
+
+
+@contextmanager
+def lock_held(folder: Path) -> Iterator[None]:
+    """Hold the write lock as another process would."""
+    with closing(sqlite3.connect(folder / "shualian.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def writer_held(unit_of_work: UnitOfWork) -> AsyncIterator[None]:
+    """Keep the writer thread busy, so that all that is written inside waits, and then shares one batch."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def wait(_: Connection) -> None:
+        begun.set()
+        gate.wait(5)
+
+    holding = asyncio.ensure_future(unit_of_work.write(wait))
+    await asyncio.to_thread(begun.wait, 5)
+    try:
+        yield
+    finally:
+        gate.set()
+        await holding
+
+
+@contextmanager
+def no_file_may_grow(size: int) -> Iterator[None]:
+    """Make every write past `size` fail, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_i05_what_is_acknowledged_is_seen_by_another_process(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "kept"))
+
+        assert subjects_in(tmp_path) == ["kept"]
+
+
+async def test_many_writers_share_commits_and_each_gets_its_own_result(tmp_path: Path) -> None:
+    batches: list[Batch] = []
+    async with a_unit_of_work(a_database(tmp_path), batch_max=16, on_batch=batches.append) as unit_of_work:
+
+        def write_one(connection: Connection, number: int) -> int:
+            announce(connection, "terminal", str(number))
+            return number
+
+        results = await asyncio.gather(
+            *(unit_of_work.write(lambda connection, n=number: write_one(connection, n)) for number in range(100))  # type: ignore[misc]  # mypy does not infer a lambda with a default
+        )
+
+        assert results == list(range(100))
+        assert subjects_in(tmp_path) == [str(number) for number in range(100)]
+        assert max(len(batch.jobs) for batch in batches) == 16
+        assert len(batches) < 20
+
+
+async def test_a_transaction_that_fails_leaves_the_others_of_its_batch_alone(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        async with writer_held(unit_of_work):
+            waiting = [
+                asyncio.ensure_future(
+                    unit_of_work.write(lambda connection: announce(connection, "terminal", "before"))
+                ),
+                asyncio.ensure_future(unit_of_work.write(write_then_refuse)),
+                asyncio.ensure_future(unit_of_work.write(lambda connection: announce(connection, "terminal", "after"))),
+            ]
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+
+        assert [type(result) for result in results] == [type(None), RefusedError, type(None)]
+        assert subjects_in(tmp_path) == ["before", "after"]
+
+
+async def test_a_broken_constraint_reaches_the_caller_as_itself(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        twice = insert(events).values(event_id=1, topic="terminal", subject="only once")
+        await unit_of_work.write(lambda connection: connection.execute(twice).rowcount)
+
+        with pytest.raises(IntegrityError) as caught:
+            await unit_of_work.write(lambda connection: connection.execute(twice).rowcount)
+
+        assert "only once" not in str(caught.value)
+
+
+async def test_a_full_queue_is_busy_at_once(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path), queue_length_max=2) as unit_of_work:
+        async with writer_held(unit_of_work):
+            waiting = [asyncio.ensure_future(unit_of_work.write(lambda _: True)) for _ in range(2)]
+            await asyncio.sleep(0)
+            assert unit_of_work.queue_length == 2
+
+            with pytest.raises(StoreBusyError):
+                await unit_of_work.write(lambda _: True)
+        assert await asyncio.gather(*waiting) == [True, True]
+
+
+async def test_too_many_reads_are_busy_at_once(tmp_path: Path) -> None:
+    gate = threading.Event()
+    async with a_unit_of_work(a_database(tmp_path), queue_length_max=1) as unit_of_work:
+        held = asyncio.ensure_future(unit_of_work.read(lambda _: gate.wait(5)))
+        await asyncio.sleep(0)
+
+        with pytest.raises(StoreBusyError):
+            await unit_of_work.read(lambda _: True)
+        gate.set()
+        assert await held
+
+
+async def test_a_locked_database_is_busy_and_nothing_is_half_written(tmp_path: Path) -> None:
+    a_database(tmp_path).dispose()
+    engine = open_engine(f"sqlite:///{tmp_path / 'shualian.db'}", busy_timeout=timedelta(milliseconds=50))
+    async with a_unit_of_work(engine) as unit_of_work:
+        with lock_held(tmp_path):
+            refused = await asyncio.gather(
+                *(unit_of_work.write(lambda connection: announce(connection, "terminal", "late")) for _ in range(3)),
+                return_exceptions=True,
+            )
+
+        assert {type(result) for result in refused} == {StoreBusyError}
+        assert subjects_in(tmp_path) == []
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "later"))
+        assert subjects_in(tmp_path) == ["later"]
+
+
+async def test_a_full_disk_fails_the_whole_batch_and_the_next_one_works(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        pages = await unit_of_work.write(
+            lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        )
+
+        def fill(connection: Connection) -> None:
+            connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 4}")
+            for _ in range(200):
+                announce(connection, "terminal" * 4, "x" * 64 * 40)
+
+        async with writer_held(unit_of_work):
+            waiting = [
+                asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "same batch"))),
+                asyncio.ensure_future(unit_of_work.write(fill)),
+                asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "never run"))),
+            ]
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+
+        assert {type(result) for result in results} == {StoreFailedError}
+        assert subjects_in(tmp_path) == []
+        await unit_of_work.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar_one())
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "space again"))
+        assert subjects_in(tmp_path) == ["space again"]
+
+
+async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "before"))
+        log_length = (tmp_path / "shualian.db-wal").stat().st_size
+        with no_file_may_grow(log_length + 100):
+            results = await asyncio.gather(
+                *(unit_of_work.write(lambda c: announce(c, "terminal", "lost")) for _ in range(3)),
+                return_exceptions=True,
+            )
+
+        assert {type(result) for result in results} == {StoreFailedError}
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "after"))
+        assert subjects_in(tmp_path) == ["before", "after"]
+
+
+async def test_work_that_ends_the_transaction_fails_its_batch(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+
+        def commit_by_itself(connection: Connection) -> None:
+            announce(connection, "terminal", "too early")
+            connection.rollback()
+
+        with pytest.raises(StoreFailedError):
+            await unit_of_work.write(commit_by_itself)
+
+        assert subjects_in(tmp_path) == []
+
+
+async def test_work_whose_caller_gave_up_before_it_began_is_dropped(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        async with writer_held(unit_of_work):
+            given_up = asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "nobody waits")))
+            await asyncio.sleep(0)
+            given_up.cancel()
+            await asyncio.sleep(0)
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "somebody waits"))
+
+        assert subjects_in(tmp_path) == ["somebody waits"]
+
+
+async def test_close_finishes_what_is_waiting_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        waiting = [
+            asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "waiting"))) for _ in range(200)
+        ]
+        await asyncio.sleep(0)
+        unit_of_work.close()
+
+        await asyncio.gather(*waiting)
+        assert len(subjects_in(tmp_path)) == 200
+        with pytest.raises(StoreFailedError):
+            await unit_of_work.write(lambda _: None)
+        with pytest.raises(StoreFailedError):
+            await unit_of_work.read(lambda _: None)
+
+
+async def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        with pytest.raises(StoreFailedError):
+            await unit_of_work.read(lambda connection: announce(connection, "terminal", "sneaked in"))
+
+        assert subjects_in(tmp_path) == []
+
+
+async def test_a_reader_sees_what_was_written_and_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "written"))
+        async with writer_held(unit_of_work):
+            seen = await unit_of_work.read(lambda connection: connection.scalars(select(events.c.subject)).all())
+
+        assert seen == ["written"]
+
+
+async def test_a_busy_event_loop_does_not_starve_the_writer(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        stop = False
+
+        async def be_busy() -> None:
+            while not stop:
+                sum(range(5_000))
+                await asyncio.sleep(0)
+
+        busy = asyncio.ensure_future(be_busy())
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        for number in range(20):
+            await unit_of_work.write(lambda connection, n=number: announce(connection, "terminal", str(n)))  # type: ignore[misc]  # mypy does not infer a lambda with a default
+        seconds = loop.time() - started
+        stop = True
+        await busy
+
+        assert seconds / 20 < 0.05
