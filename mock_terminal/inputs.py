@@ -1,0 +1,53 @@
+"""What a verb reads from files, because nothing personal and nothing secret belongs on a command line."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from mock_terminal.errors import InputError
+from mock_terminal.face import Claim
+from shualian.terminal.v1 import settlement_pb2
+
+STDIN = Path("-")
+
+
+def claim_from(path: Path) -> Claim:
+    """Read `{"id_number": ..., "name": ...}`; `-` is standard input.
+
+    Raises:
+        InputError: it is not that.
+    """
+    found = _strings(path, ("id_number", "name"))
+    return Claim(id_number=found["id_number"], name=found["name"])
+
+
+def card_from(path: Path) -> settlement_pb2.CardAuthorization:
+    """Read `{"card_number": ..., "pin": ...}`; `-` is standard input.
+
+    Raises:
+        InputError: it is not that.
+    """
+    return settlement_pb2.CardAuthorization(**_strings(path, ("card_number", "pin")))
+
+
+def pin_from(path: Path) -> str:
+    """Read a PIN, the first line of a file; `-` is standard input."""
+    return (_text(path).splitlines() or [""])[0].strip()
+
+
+def _strings(path: Path, names: tuple[str, ...]) -> dict[str, str]:
+    try:
+        found: Any = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is no JSON") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        raise InputError(f"{path} must hold a JSON object with {' and '.join(names)}, both text")
+    return {name: found[name] for name in names}
+
+
+def _text(path: Path) -> str:
+    try:
+        return sys.stdin.read() if path == STDIN else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read") from error
