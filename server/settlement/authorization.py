@@ -1,0 +1,144 @@
+"""Whose money may be spent? From what the terminal shows to a person, before the writer is bothered.
+
+Nothing here uses anything up. An ID number alone names a person but proves nothing, and so pays nothing (I12).
+"""
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection
+
+from server.caller import Caller
+from server.credentials.assertion import AssertionClaims, Assertions
+from server.credentials.errors import AssertionForeignError
+from server.credentials.people import People
+from server.credentials.pin import Pins
+from server.settlement.errors import AuthorizationMissingError, CardUnknownError
+from server.settlement.limits import SettlementLimits, check_assertion_limit, check_pin_given, pin_required
+from server.settlement.model import WAYS_TO_PAY, Authorization, Bill, CardAuthorization, FaceAuthorization
+from server.store.unit_of_work import UnitOfWork
+
+_CHECKED_MAX = 4_096
+_PAYING_PURPOSES = frozenset({"PURPOSE_VERIFY"})
+"""What a face may have been shown for and still pay (I4); a later purpose pays only when it is named here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A person, and the assertion that speaks for them where it was a face."""
+
+    person_id: str
+    claims: AssertionClaims | None
+
+
+class Authorizations:
+    """Reads what a terminal shows."""
+
+    def __init__(
+        self,
+        *,
+        unit_of_work: UnitOfWork,
+        people: People,
+        assertions: Assertions,
+        pins: Pins,
+        limits: SettlementLimits,
+    ) -> None:
+        self._unit_of_work: Final = unit_of_work
+        self._people: Final = people
+        self._assertions: Final = assertions
+        self._pins: Final = pins
+        self._limits: Final = limits
+        # Tokens whose signature a quote has checked, by hash, oldest first: a signature costs as much as all the SQL of
+        # a settlement, and the same bytes cannot become wrong. Whether the token is still good is asked at its use.
+        self._checked_at_quote: Final = OrderedDict[str, AssertionClaims]()
+
+    async def name(self, authorization: Authorization) -> str:
+        """Return what names an authorization without giving it away: the same one again has the same name.
+
+        A token is named by its hash (its signature cannot be guessed from it), a card by its holder (a card number
+        could be guessed from a hash). The PIN is no part of it: to mistype it once does not make another request.
+
+        Raises:
+            AuthorizationMissingError: an ID number alone; lists the ways that work.
+            CardUnknownError: nobody has this card.
+        """
+        if isinstance(authorization, FaceAuthorization):
+            return _token_name(authorization.assertion)
+        if isinstance(authorization, CardAuthorization):
+            return f"card:{await self._card_holder(authorization)}"
+        raise AuthorizationMissingError(ways=WAYS_TO_PAY)
+
+    async def prove_for_quote(self, caller: Caller, bill: Bill, authorization: Authorization) -> Proof:
+        """Return whose money a quote is about; a face needs no PIN yet.
+
+        Raises:
+            SettlementError, CredentialError: it is nobody's, or not good for this bill.
+        """
+        if isinstance(authorization, FaceAuthorization):
+            proof = await self._checked(caller, bill, authorization)
+            self._remember(authorization, proof)
+            return proof
+        return await self._with_card(authorization)
+
+    async def prove_for_payment(self, caller: Caller, bill: Bill, authorization: Authorization) -> Proof:
+        """Return whose money would be spent; a face below the PIN-free limit is only read here, and checked at its use.
+
+        Raises:
+            SettlementError, CredentialError: it is nobody's, or not good for this bill.
+        """
+        if not isinstance(authorization, FaceAuthorization):
+            return await self._with_card(authorization)
+        if not pin_required(bill, self._limits):
+            claims = self._checked_at_quote.pop(_token_name(authorization.assertion), None)
+            return _proof(claims or self._assertions.verify(authorization.assertion))
+        check_pin_given(bill, authorization, self._limits)
+        # All else first: a PIN attempt is counted, and must not be spent on a face that pays nothing anyway.
+        proof = await self._checked(caller, bill, authorization)
+        await self._pins.verify(proof.person_id, authorization.pin or "")
+        return proof
+
+    async def _checked(self, caller: Caller, bill: Bill, authorization: FaceAuthorization) -> Proof:
+        def work(connection: Connection) -> AssertionClaims:
+            return self._assertions.check(
+                connection,
+                authorization.assertion,
+                terminal_id=caller.terminal_id,
+                business_type=bill.business_type,
+            )
+
+        claims = await self._unit_of_work.read(work)
+        check_assertion_limit(bill, claims.amount_limit_fen)
+        return _proof(claims)
+
+    def _remember(self, authorization: FaceAuthorization, proof: Proof) -> None:
+        if proof.claims is not None:
+            self._checked_at_quote[_token_name(authorization.assertion)] = proof.claims
+        if len(self._checked_at_quote) > _CHECKED_MAX:
+            self._checked_at_quote.popitem(last=False)
+
+    async def _with_card(self, authorization: Authorization) -> Proof:
+        if not isinstance(authorization, CardAuthorization):
+            raise AuthorizationMissingError(ways=WAYS_TO_PAY)
+        person_id = await self._card_holder(authorization)
+        await self._pins.verify(person_id, authorization.pin)
+        return Proof(person_id=person_id, claims=None)
+
+    async def _card_holder(self, authorization: CardAuthorization) -> str:
+        person = await self._unit_of_work.read(
+            lambda connection: self._people.by_card(connection, authorization.card_number)
+        )
+        if person is None:
+            raise CardUnknownError
+        return person.person_id
+
+
+def _proof(claims: AssertionClaims) -> Proof:
+    if claims.purpose not in _PAYING_PURPOSES:
+        raise AssertionForeignError
+    return Proof(person_id=claims.person_id, claims=claims)
+
+
+def _token_name(token: str) -> str:
+    return f"face:{hashlib.sha256(token.encode()).hexdigest()}"

@@ -1,0 +1,117 @@
+"""What passes between the desk, the ledger and the insurers: bills, authorizations, quotes, receipts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+WAYS_TO_PAY = ("face", "card_with_pin", "counter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bill:
+    """What a site asks for."""
+
+    bill_number: str
+    """The site's own number; nothing personal."""
+    business_type: int
+    """National use type without its leading zero, 01301 is 1301."""
+    total_fen: int
+    """The whole bill, above zero."""
+    not_covered_fen: int
+    """The part outside the insurance catalogue, at most the total."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """Who pays what of a bill; the three parts sum to the total."""
+
+    total_fen: int
+    pooled_fund_fen: int
+    personal_account_fen: int
+    self_pay_fen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceAuthorization:
+    """A face, proven by an assertion that can be used once."""
+
+    assertion: str
+    """The signed token; a secret."""
+    pin: str | None = None
+    """Looked at only above the PIN-free limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardAuthorization:
+    """An insurance card and its PIN."""
+
+    card_number: str
+    pin: str
+
+
+@dataclass(frozen=True, slots=True)
+class BareIdNumber:
+    """An ID number and nothing else. It pays nothing, so not even the number is taken in (I12)."""
+
+
+Authorization = FaceAuthorization | CardAuthorization | BareIdNumber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quote:
+    """Who would pay what, and until when that holds."""
+
+    quote_id: str
+    shares: Shares
+    expires_at: datetime
+    pin_required: bool
+    """True when Settle will ask for a PIN beside the face."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What the patient takes home; the same for every repetition of the request."""
+
+    receipt_id: str
+    transaction_id: str
+    bill_number: str
+    shares: Shares
+    settled_at: datetime
+    personal_account_balance_fen: int
+
+
+class SettlementState(StrEnum):
+    """Where a settlement stands; QUOTED lives in the quotes table alone."""
+
+    PENDING = "PENDING"
+    SETTLED = "SETTLED"
+    FAILED = "FAILED"
+    UNKNOWN = "UNKNOWN"
+    REVERSED = "REVERSED"
+    CANCELLED = "CANCELLED"
+
+
+class Intent(StrEnum):
+    """What we want the insurer to end up with, while we do not know what it has."""
+
+    SETTLE = "SETTLE"
+    CANCEL = "CANCEL"
+    REVERSE = "REVERSE"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """One settlement as its terminal may see it."""
+
+    state: SettlementState
+    receipt: Receipt | None
+    """Set once it was settled, and kept after a cancellation or reversal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reversal:
+    """The transaction is not paid and will not be."""
+
+    reversed_at: datetime
+    money_moved_back: bool
+    """True when money had moved and was moved back."""

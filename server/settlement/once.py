@@ -1,0 +1,73 @@
+"""When is a request the same request? The id's form and age, and the digest of what was asked."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+
+import uuid_utils
+
+from server.settlement.errors import TransactionIdNotV7Error, TransactionIdTimeError
+from server.settlement.limits import SettlementLimits
+from server.settlement.model import Bill
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_VERSION_7 = 7  # `version` is None unless the variant is the standard one
+
+
+def check_form(transaction_id: str) -> None:
+    """Refuse an id that is not a UUIDv7 in its usual spelling.
+
+    Raises:
+        TransactionIdNotV7Error: another version, another variant, or not written as 36 lower-case characters: one id
+        must
+            have one spelling, or the same request could be taken for two.
+    """
+    _age_from_epoch(transaction_id)
+
+
+def check_new_id(transaction_id: str, *, now: datetime, limits: SettlementLimits) -> None:
+    """Refuse an id, not seen before, that no terminal with a sound clock can have made; the bounds are in `limits.py`.
+
+    Raises:
+        TransactionIdNotV7Error: no UUIDv7.
+        TransactionIdTimeError: too far in the future or in the past.
+    """
+    ahead = _age_from_epoch(transaction_id) - (now - _EPOCH)
+    if not -limits.transaction_id_age_max <= ahead <= limits.transaction_id_ahead_max:
+        raise TransactionIdTimeError(ahead=timedelta(seconds=round(ahead.total_seconds())))
+
+
+def _age_from_epoch(transaction_id: str) -> timedelta:
+    """Return how long after 1970 a UUIDv7 was made; a span, because its 48 bits reach past the year 9999."""
+    try:
+        parsed = uuid_utils.UUID(transaction_id)
+    except ValueError as error:
+        raise TransactionIdNotV7Error from error
+    if parsed.version != _VERSION_7 or str(parsed) != transaction_id:
+        raise TransactionIdNotV7Error
+    return timedelta(milliseconds=parsed.int >> 80)
+
+
+def body_digest(*, terminal_id: str, quote_id: str, bill: Bill, authorized_by: str) -> str:
+    """Return the SHA-256 of a settle request in its one canonical form, as lower-case hex.
+
+    Args:
+        terminal_id: who asks; another terminal's request is another body.
+        quote_id: as asked.
+        bill: as asked.
+        authorized_by: the kind of authorization and what names it without giving it away, from `authorization.py`.
+    """
+    canonical = json.dumps(
+        [
+            terminal_id,
+            quote_id,
+            bill.bill_number,
+            bill.business_type,
+            bill.total_fen,
+            bill.not_covered_fen,
+            authorized_by,
+        ],
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()

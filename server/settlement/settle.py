@@ -1,0 +1,211 @@
+"""How a bill gets paid in one transaction: seen before? authorized? within limits? as quoted? booked, audited.
+
+`settle` is a plain function on a connection. Whatever it raises rolls all of it back, so an assertion is used up if
+and only if the settlement is written (I4), and money moves if and only if its id is taken (I5).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import uuid_utils
+from sqlalchemy import Connection
+
+from device_registry.audit import AuditLog
+from server.caller import Caller
+from server.credentials.assertion import AssertionClaims, Assertions
+from server.settlement.errors import (
+    InsurerRefusedError,
+    OutcomeUnknownError,
+    QuoteExpiredError,
+    QuoteMismatchError,
+    QuoteUnknownError,
+    TransactionCancelledError,
+    TransactionIdReusedError,
+    TransactionReversedError,
+)
+from server.settlement.insurers import Insurer
+from server.settlement.limits import SettlementLimits, check_assertion_limit
+from server.settlement.model import Bill, Intent, Receipt, SettlementState
+from server.settlement.once import check_new_id
+from server.settlement.quote import claim_for
+from server.settlement.store import QuoteRow, SettlementRow, find_settlement, insert_settlement, take_quote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the steps work with, besides the connection."""
+
+    now: Callable[[], datetime]
+    insurer: Insurer
+    assertions: Assertions
+    audit: AuditLog
+    limits: SettlementLimits
+    retry_after: timedelta
+    """When a terminal may ask again about a settlement in doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One settle request whose authorization was proven."""
+
+    caller: Caller
+    transaction_id: str
+    body_sha256: str
+    quote_id: str
+    bill: Bill
+    person_id: str
+    claims: AssertionClaims | None
+    """The assertion to use up; None when a card and its PIN were shown."""
+
+
+def settle(connection: Connection, order: Order, means: Means) -> SettlementRow:
+    """Pay a bill, or return what became of it when it was asked before.
+
+    With an insurer in house it is SETTLED when this commits; with a remote one it is PENDING: written down, still to
+    be asked.
+
+    Raises:
+        SettlementError: one of many, with the assertion unused and the quote still open.
+        CredentialError: the assertion is not good for this.
+    """
+    seen = seen_before(
+        connection, order.transaction_id, terminal_id=order.caller.terminal_id, body_sha256=order.body_sha256
+    )
+    if seen is not None:
+        return seen
+    now = means.now()
+    check_new_id(order.transaction_id, now=now, limits=means.limits)
+    if order.claims is not None:
+        check_assertion_limit(order.bill, order.claims.amount_limit_fen)
+        means.assertions.redeem(
+            connection,
+            order.claims,
+            terminal_id=order.caller.terminal_id,
+            business_type=order.bill.business_type,
+            transaction_id=order.transaction_id,
+        )
+    row = _booked(connection, order, _quote_for(connection, order, now), means, now)
+    insert_settlement(connection, row)
+    record(connection, means.audit, row, request_id=order.caller.request_id)
+    return row
+
+
+def seen_before(
+    connection: Connection, transaction_id: str, *, terminal_id: str, body_sha256: str
+) -> SettlementRow | None:
+    """Return the settlement that the same request made earlier.
+
+    Raises:
+        TransactionIdReusedError: the id belongs to another body, another terminal or another kind of request.
+    """
+    row, taken_by_undoing = find_settlement(connection, transaction_id)
+    if taken_by_undoing:
+        raise TransactionIdReusedError
+    if row is None:
+        return None
+    # A tombstone has no body: whatever its own terminal asks under that id is what was reversed.
+    if row.terminal_id != terminal_id or row.body_sha256 not in {None, body_sha256}:
+        raise TransactionIdReusedError
+    return row
+
+
+def receipt_of(row: SettlementRow, *, retry_after: timedelta) -> Receipt:
+    """Return the receipt of a settled row.
+
+    Raises:
+        SettlementError: it is not paid, or nobody knows yet; the class says which.
+    """
+    match row.state:
+        case SettlementState.PENDING | SettlementState.UNKNOWN:
+            raise OutcomeUnknownError(retry_after=retry_after)
+        case SettlementState.FAILED:
+            raise InsurerRefusedError(code=row.refusal_code or "")
+        case SettlementState.REVERSED:
+            raise TransactionReversedError
+        case SettlementState.CANCELLED:
+            raise TransactionCancelledError
+        case SettlementState.SETTLED:
+            receipt = row.receipt
+    if receipt is None:  # a settled row has its receipt in the same INSERT or UPDATE; never guess one
+        raise OutcomeUnknownError(retry_after=retry_after)
+    return receipt
+
+
+def record(connection: Connection, audit: AuditLog, row: SettlementRow, *, request_id: str = "") -> None:
+    """Note in the audit log where a settlement stands now."""
+    details: dict[str, str | int] = {}
+    if row.total_fen is not None:
+        details = {
+            "total_fen": row.total_fen,
+            "pooled_fund_fen": row.pooled_fund_fen or 0,
+            "personal_account_fen": row.personal_account_fen or 0,
+        }
+    audit.append(
+        connection,
+        actor=f"terminal:{row.terminal_id}",
+        action=f"settlement.{row.state.value.lower()}",
+        subject=row.transaction_id,
+        reason=row.refusal_code or "",
+        request_id=request_id,
+        details=details,
+    )
+
+
+def _quote_for(connection: Connection, order: Order, now: datetime) -> QuoteRow:
+    """Use up the quote that the order names, if it was made for this terminal, person and bill, and still holds."""
+    quote = take_quote(connection, quote_id=order.quote_id, terminal_id=order.caller.terminal_id)
+    if quote is None:
+        raise QuoteUnknownError
+    if quote.person_id != order.person_id or quote.bill != order.bill:
+        raise QuoteMismatchError
+    if quote.expires_at <= now:
+        raise QuoteExpiredError
+    return quote
+
+
+def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means, now: datetime) -> SettlementRow:
+    """Return the row to write: settled by an insurer in house, pending for a remote one."""
+    is_settled = False
+    balance, deductible, eligible = None, 0, 0
+    if means.insurer.is_in_house:
+        booking = means.insurer.book(
+            connection,
+            transaction_id=order.transaction_id,
+            claim=claim_for(
+                order.caller,
+                quote.bill,
+                person_id=quote.person_id,
+                person_region=quote.person_region,
+                site_kind=quote.site_kind,
+                benefit_year=quote.benefit_year,
+            ),
+            quoted=quote.shares,
+        )
+        is_settled, balance = True, booking.personal_account_balance_fen
+        deductible, eligible = booking.deductible_fen, booking.eligible_fen
+    return SettlementRow(
+        transaction_id=order.transaction_id,
+        terminal_id=order.caller.terminal_id,
+        body_sha256=order.body_sha256,
+        state=SettlementState.SETTLED if is_settled else SettlementState.PENDING,
+        intent=Intent.SETTLE,
+        person_id=quote.person_id,
+        person_region=quote.person_region,
+        site_id=order.caller.site_id,
+        site_region=order.caller.region,
+        site_kind=quote.site_kind,
+        benefit_year=quote.benefit_year,
+        bill_number=order.bill.bill_number,
+        business_type=order.bill.business_type,
+        total_fen=order.bill.total_fen,
+        not_covered_fen=order.bill.not_covered_fen,
+        pooled_fund_fen=quote.shares.pooled_fund_fen,
+        personal_account_fen=quote.shares.personal_account_fen,
+        deductible_fen=deductible,
+        eligible_fen=eligible,
+        began_at=now,
+        receipt_id=str(uuid_utils.uuid7()) if is_settled else None,
+        settled_at=now if is_settled else None,
+        personal_account_balance_fen=balance,
+    )

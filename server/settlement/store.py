@@ -1,0 +1,311 @@
+"""How quotes, settlements and what undid them are kept: records of the rows, and the queries over them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from server.settlement.insurers import Booked, Claim
+from server.settlement.model import Bill, Intent, Receipt, Settlement, SettlementState, Shares
+from server.store.prepared import Prepared
+from server.store.tables.settlement import quotes, settlements, undoings
+
+IN_DOUBT = (SettlementState.PENDING, SettlementState.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteRow:
+    """A quote as it is kept: bound to its terminal, person and bill."""
+
+    quote_id: str
+    terminal_id: str
+    person_id: str
+    person_region: str
+    site_kind: str
+    benefit_year: int
+    bill: Bill
+    shares: Shares
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementRow:
+    """A settlement as it is kept; a tombstone has no body."""
+
+    transaction_id: str
+    terminal_id: str
+    body_sha256: str | None = None
+    state: SettlementState
+    intent: Intent
+    person_id: str | None = None
+    person_region: str | None = None
+    site_id: str | None = None
+    site_region: str | None = None
+    site_kind: str | None = None
+    benefit_year: int | None = None
+    bill_number: str | None = None
+    business_type: int | None = None
+    total_fen: int | None = None
+    not_covered_fen: int | None = None
+    pooled_fund_fen: int | None = None
+    personal_account_fen: int | None = None
+    deductible_fen: int | None = None
+    eligible_fen: int | None = None
+    began_at: datetime
+    receipt_id: str | None = None
+    settled_at: datetime | None = None
+    personal_account_balance_fen: int | None = None
+    refusal_code: str | None = None
+    ended_at: datetime | None = None
+    money_moved_back: bool | None = None
+    tries: int = 0
+    next_try_at: datetime | None = None
+
+    @property
+    def booked(self) -> Booked:
+        """What an insurer has to know to book it or to give it back; not for tombstones."""
+        values: Any = self  # the columns are None in a tombstone only, and nobody books or gives back a tombstone
+        bill = Bill(
+            bill_number=values.bill_number,
+            business_type=values.business_type,
+            total_fen=values.total_fen,
+            not_covered_fen=values.not_covered_fen,
+        )
+        claim = Claim(
+            person_id=values.person_id,
+            person_region=values.person_region,
+            site_id=values.site_id,
+            site_region=values.site_region,
+            site_kind=values.site_kind,
+            benefit_year=values.benefit_year,
+            bill=bill,
+        )
+        return Booked(
+            transaction_id=self.transaction_id,
+            claim=claim,
+            shares=_shares(values.total_fen, values.pooled_fund_fen, values.personal_account_fen),
+            deductible_fen=self.deductible_fen or 0,
+            eligible_fen=self.eligible_fen or 0,
+        )
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """What the patient took home, once it was settled."""
+        if self.receipt_id is None or self.settled_at is None:
+            return None
+        values: Any = self  # a settled row is no tombstone
+        return Receipt(
+            receipt_id=self.receipt_id,
+            transaction_id=self.transaction_id,
+            bill_number=values.bill_number,
+            shares=_shares(values.total_fen, values.pooled_fund_fen, values.personal_account_fen),
+            settled_at=self.settled_at,
+            personal_account_balance_fen=self.personal_account_balance_fen or 0,
+        )
+
+    @property
+    def seen_by_terminal(self) -> Settlement:
+        """As its terminal may see it."""
+        return Settlement(state=self.state, receipt=self.receipt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoingRow:
+    """A cancellation or a reversal that was accepted."""
+
+    transaction_id: str
+    terminal_id: str
+    intent: Intent
+    settlement_transaction_id: str
+
+
+_COLUMNS = tuple(field.name for field in fields(SettlementRow))
+_asked = select(bindparam("transaction_id", type_=settlements.c.transaction_id.type).label("transaction_id")).subquery(
+    "asked"
+)
+_FIND = Prepared(
+    select(*(settlements.c[name] for name in _COLUMNS), undoings.c.transaction_id)
+    .select_from(_asked)
+    .outerjoin(settlements, settlements.c.transaction_id == _asked.c.transaction_id)
+    .outerjoin(undoings, undoings.c.transaction_id == _asked.c.transaction_id)
+)
+_INSERT = Prepared(insert(settlements).values({name: bindparam(name) for name in _COLUMNS}))
+_QUOTE_COLUMNS = tuple(column.name for column in quotes.columns)
+_INSERT_QUOTE = Prepared(insert(quotes).values({name: bindparam(name) for name in _QUOTE_COLUMNS}))
+_TAKE_QUOTE = Prepared(
+    delete(quotes)
+    .where(quotes.c.quote_id == bindparam("quote_id"), quotes.c.terminal_id == bindparam("terminal_id"))
+    .returning(*(quotes.c[name] for name in _QUOTE_COLUMNS))
+)
+_PURGE_QUOTES = Prepared(
+    delete(quotes).where(
+        quotes.c.quote_id.in_(
+            select(quotes.c.quote_id)
+            .where(quotes.c.expires_at < bindparam("before"))
+            .order_by(quotes.c.expires_at)
+            .limit(2)
+            .scalar_subquery()
+        )
+    )
+)
+
+
+def find_settlement(connection: Connection, transaction_id: str) -> tuple[SettlementRow | None, bool]:
+    """Return the settlement with an id, if there is one, and whether a cancellation or reversal has taken that id."""
+    found = _FIND.row(connection, transaction_id=transaction_id)
+    if found is None:  # cannot be: the outer joins start from one row
+        return None, False
+    taken = found[-1] is not None
+    if found[0] is None:
+        return None, taken
+    values = dict(zip(_COLUMNS, found, strict=False))
+    values["state"], values["intent"] = SettlementState(values["state"]), Intent(values["intent"])
+    return SettlementRow(**values), taken
+
+
+def insert_settlement(connection: Connection, row: SettlementRow) -> None:
+    """Write a settlement down; the database refuses a second one with the same id."""
+    values = {name: getattr(row, name) for name in _COLUMNS}
+    values["state"], values["intent"] = row.state.value, row.intent.value
+    _INSERT.run(connection, **values)
+
+
+def move_settlement(
+    connection: Connection,
+    row: SettlementRow,
+    *,
+    came_from: Collection[SettlementState],
+    wanted: Intent,
+    **changes: Any,  # noqa: ANN401 - columns of the row, by name
+) -> SettlementRow | None:
+    """Change a settlement if it still stands where we think; return it changed, or None when something overtook us.
+
+    Args:
+        connection: the transaction to write in.
+        row: as it was read.
+        came_from: states in which the change is legal.
+        wanted: the intent that must still hold.
+        changes: columns of the row, by name.
+    """
+    statement = (
+        update(settlements)
+        .where(
+            settlements.c.transaction_id == row.transaction_id,
+            settlements.c.state.in_([state.value for state in came_from]),
+            settlements.c.intent == wanted.value,
+        )
+        .values({name: getattr(value, "value", value) for name, value in changes.items()})
+    )
+    return replace(row, **changes) if connection.execute(statement).rowcount == 1 else None
+
+
+def settlements_in_doubt(connection: Connection, *, due: datetime, limit: int) -> list[str]:
+    """Return the ids of UNKNOWN settlements that are due for another try, longest overdue first."""
+    statement = (
+        select(settlements.c.transaction_id)
+        .where(settlements.c.state == SettlementState.UNKNOWN.value, settlements.c.next_try_at <= due)
+        .order_by(settlements.c.next_try_at)
+        .limit(limit)
+    )
+    return list(connection.scalars(statement))
+
+
+def doubt_pending(connection: Connection, *, began_before: datetime | None, next_try_at: datetime) -> int:
+    """Turn PENDING settlements whose call nobody is waiting for any more into UNKNOWN; return how many.
+
+    Args:
+        connection: the transaction to write in.
+        began_before: only those; None for all.
+        next_try_at: when they are to be worked off.
+    """
+    statement = (
+        update(settlements)
+        .where(settlements.c.state == SettlementState.PENDING.value)
+        .values(state=SettlementState.UNKNOWN.value, next_try_at=next_try_at)
+    )
+    if began_before is not None:
+        statement = statement.where(settlements.c.began_at < began_before)
+    return connection.execute(statement).rowcount
+
+
+def insert_quote(connection: Connection, row: QuoteRow, *, purge_before: datetime) -> None:
+    """Keep a quote, and drop up to two that are long over: the table shrinks faster than it grows, at a small price."""
+    _INSERT_QUOTE.run(
+        connection,
+        quote_id=row.quote_id,
+        terminal_id=row.terminal_id,
+        person_id=row.person_id,
+        person_region=row.person_region,
+        site_kind=row.site_kind,
+        benefit_year=row.benefit_year,
+        bill_number=row.bill.bill_number,
+        business_type=row.bill.business_type,
+        total_fen=row.bill.total_fen,
+        not_covered_fen=row.bill.not_covered_fen,
+        pooled_fund_fen=row.shares.pooled_fund_fen,
+        personal_account_fen=row.shares.personal_account_fen,
+        expires_at=row.expires_at,
+    )
+    _PURGE_QUOTES.run(connection, before=purge_before)
+
+
+def take_quote(connection: Connection, *, quote_id: str, terminal_id: str) -> QuoteRow | None:
+    """Return a terminal's quote and use it up; a rolled back transaction puts it back."""
+    found = _TAKE_QUOTE.row(connection, quote_id=quote_id, terminal_id=terminal_id)
+    if found is None:
+        return None
+    (_, _, person_id, person_region, site_kind, benefit_year, *bill_and_shares, expires_at) = found
+    bill_number, business_type, total, not_covered, fund, account = bill_and_shares
+    return QuoteRow(
+        quote_id=quote_id,
+        terminal_id=terminal_id,
+        person_id=person_id,
+        person_region=person_region,
+        site_kind=site_kind,
+        benefit_year=benefit_year,
+        bill=Bill(bill_number=bill_number, business_type=business_type, total_fen=total, not_covered_fen=not_covered),
+        shares=_shares(total, fund, account),
+        expires_at=expires_at,
+    )
+
+
+def find_undoing(connection: Connection, transaction_id: str) -> UndoingRow | None:
+    """Return the cancellation or reversal with an id."""
+    columns = undoings.c
+    found = connection.execute(
+        select(columns.transaction_id, columns.terminal_id, columns.intent, columns.settlement_transaction_id).where(
+            columns.transaction_id == transaction_id
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    return UndoingRow(
+        transaction_id=found.transaction_id,
+        terminal_id=found.terminal_id,
+        intent=Intent(found.intent),
+        settlement_transaction_id=found.settlement_transaction_id,
+    )
+
+
+def insert_undoing(connection: Connection, row: UndoingRow, *, asked_at: datetime) -> None:
+    """Write a cancellation or reversal down."""
+    connection.execute(
+        insert(undoings).values(
+            transaction_id=row.transaction_id,
+            terminal_id=row.terminal_id,
+            intent=row.intent.value,
+            settlement_transaction_id=row.settlement_transaction_id,
+            asked_at=asked_at,
+        )
+    )
+
+
+def _shares(total_fen: int, fund_fen: int, account_fen: int) -> Shares:
+    return Shares(
+        total_fen=total_fen,
+        pooled_fund_fen=fund_fen,
+        personal_account_fen=account_fen,
+        self_pay_fen=total_fen - fund_fen - account_fen,
+    )
