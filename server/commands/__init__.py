@@ -1,0 +1,1 @@
+"""The verbs of the `shualian` command, one file for each noun."""

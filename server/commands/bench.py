@@ -1,0 +1,33 @@
+"""`shualian bench`: how fast is it here, beside the yardsticks?"""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from server.commands.mistakes import CommandError, ExitCode
+from server.commands.output import Json
+
+app = typer.Typer(name="bench", add_completion=False)
+
+
+@app.command("bench")
+def bench(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Under a minute in all, at the price of wider error bars.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the ratios of docs/benchmarks.md; needs a checkout of the source."""
+    if find_spec("bench") is None:
+        raise CommandError(
+            "The benchmarks are not part of the installed package.",
+            next="Run this command in a checkout of the source, after `make setup`.",
+            code=ExitCode.NOT_SET_UP,
+        )
+    flags = [flag for flag, wanted in (("--quick", quick), ("--json", as_json)) if wanted]
+    done = subprocess.run([sys.executable, "-m", "bench", *flags], check=False)  # noqa: S603 - our own module
+    raise typer.Exit(done.returncode)

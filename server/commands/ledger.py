@@ -1,0 +1,75 @@
+"""`shualian ledger`: the books of the local insurer."""
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from server.commands.domain import transaction
+from server.commands.mistakes import CommandError, ExitCode
+from server.commands.output import Json, console, plain, print_json, yuan
+from server.commands.session import session_of
+from server.settlement.ledger import Account, AccountKind
+
+app = typer.Typer(name="ledger", help="The books of the local insurer.", no_args_is_help=True, add_completion=False)
+
+
+@app.command("verify")
+def verify(context: typer.Context, *, as_json: Json = False) -> None:
+    """Walk all books: every posting sums to zero, no balance is below zero. Exit code 1 when something is wrong."""
+    with transaction(session_of(context)) as (domain, connection):
+        report = domain.ledger.verify(connection)
+    if as_json:
+        print_json({"ok": report.is_sound, **plain(report)})
+    else:
+        out = console()
+        out.print(f"{report.transactions} postings with {report.entries} entries.")
+        findings = {"unbalanced": report.unbalanced, "below zero": report.negative, "drifted": report.drifted}
+        for finding, names in findings.items():
+            if names:
+                out.print(f"[red]{finding}:[/] {', '.join(names)}")
+        out.print("[green]Sums to zero, nothing below zero.[/]" if report.is_sound else "[red]The books are wrong.[/]")
+    if not report.is_sound:
+        raise typer.Exit(ExitCode.REFUSED)
+
+
+@app.command("fund")
+def fund(
+    context: typer.Context,
+    *,
+    amount_fen: Annotated[int, typer.Option("--amount-fen", min=1, help="How much, in fen.")],
+    region: Annotated[
+        str | None, typer.Option("--region", help="Into the pooled fund (统筹基金) of this region.")
+    ] = None,
+    person_id: Annotated[str | None, typer.Option("--person", help="Into this person's account (个人账户).")] = None,
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Name of the contribution; the same one is not booked twice.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Book a contribution; a pooled fund pays only what it holds."""
+    if (region is None) == (person_id is None):
+        raise CommandError(
+            "It is not clear whose money this is.", next="Use --region or --person.", code=ExitCode.USAGE
+        )
+    account = Account(AccountKind.POOLED_FUND, region) if region else Account(AccountKind.PERSON, person_id or "")
+    named = reference or f"manual:{secrets.token_hex(8)}"
+    session = session_of(context)
+    with transaction(session) as (domain, connection):
+        if person_id and domain.people.get(connection, person_id) is None:
+            raise CommandError("No person has this id.", next="Ids are printed by `shualian person add`.")
+        domain.ledger.fund(connection, account, amount_fen=amount_fen, reference=named)
+        domain.audit.append(
+            connection,
+            actor=session.actor,
+            action="ledger_funded",
+            subject=account.account_id,
+            details={"amount_fen": amount_fen, "reference": named},
+        )
+        balance = domain.ledger.balance(connection, account)
+    if as_json:
+        print_json(
+            {"account": account.account_id, "reference": named, "amount_fen": amount_fen, "balance_fen": balance}
+        )
+        return
+    console().print(f"{yuan(amount_fen)} into {account.account_id}; it holds {yuan(balance)}.")

@@ -1,0 +1,323 @@
+"""What can be set, once, at start: one TOML file, the environment over it, frozen records out of it.
+
+Each field says its meaning, unit, default and bound; docs/configuration.md is printed from here. Secrets are
+never values: they are files under `data_dir/keys` or at a path that is named here.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from server.settings import Between, ConfigError, Setting, read_settings, settings_of
+
+PREFIX = "SHUALIAN_"
+
+_MS, _S, _MIN, _H, _D = (
+    timedelta(milliseconds=1),
+    timedelta(seconds=1),
+    timedelta(minutes=1),
+    timedelta(hours=1),
+    timedelta(days=1),
+)
+
+Port = Annotated[int, Between(0, 65535)]
+
+
+class LogLevel(StrEnum):
+    """From how important on a log line is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentListener:
+    """The port for terminals that have no certificate yet: server TLS, EnrollmentService alone."""
+
+    enabled: bool = True
+    """Whether the port is opened. Close it when no terminal is being installed."""
+    address: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 7443
+    """Port to listen on; 0 takes any free one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalListener:
+    """The port for enrolled terminals: mutual TLS."""
+
+    enabled: bool = True
+    """Whether the port is opened."""
+    address: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 7444
+    """Port to listen on; 0 takes any free one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpListener:
+    """The port for Prometheus and probes: /metrics, /livez, /readyz, in clear text; keep it inside."""
+
+    enabled: bool = True
+    """Whether the port is opened."""
+    address: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 7480
+    """Port to listen on; 0 takes any free one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostics:
+    """A unix socket in a folder only its owner can enter: reflection, channelz and health, for who runs the machine."""
+
+    enabled: bool = True
+    """Whether the socket is opened."""
+    socket: Path | None = None
+    """Path of the socket; `data_dir/run/diagnostics.sock` when empty. At most 100 bytes long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """The server's own certificate and the passphrase of the authority that issues it."""
+
+    hostnames: tuple[str, ...] = ("localhost", "127.0.0.1")
+    """Names and addresses terminals reach this server by; they go into its certificate."""
+    certificate: Path | None = None
+    """PEM chain of a certificate from elsewhere, leaf first; empty: the authority issues one at start and renews it."""
+    private_key: Path | None = None
+    """PEM key of that certificate; both or neither."""
+    server_lifetime: Annotated[timedelta, Between(1 * _H, 90 * _D)] = 30 * _D
+    """Life of a server certificate that the authority issues; renewed at two thirds of it."""
+    reload_interval: Annotated[timedelta, Between(100 * _MS, 1 * _H)] = 10 * _S
+    """How often certificate and trust bundle are looked at for change. New connections use the new ones."""
+    ca_passphrase: Path | None = None
+    """File with the passphrase of the issuing key; `data_dir/keys/ca-passphrase` when empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """Terminals: how long things last and when a terminal counts as unwell."""
+
+    token_lifetime: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = 24 * _H
+    """Life of a one-time enrollment token."""
+    nonce_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = 5 * _MIN
+    """Life of an enrollment nonce."""
+    nonces_open_max: Annotated[int, Between(1, 1_000_000)] = 10_000
+    """Enrollment nonces that may be open at once, over all terminals."""
+    certificate_lifetime: Annotated[timedelta, Between(1 * _MIN, 365 * _D)] = 30 * _D
+    """Life of a terminal's certificate; renewed from two thirds of it."""
+    renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 7 * _D
+    """How long an old certificate is good beside its successor when that one is never used."""
+    heartbeat_interval: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 30 * _S
+    """How often a terminal is asked to send a heartbeat."""
+    overdue_after: Annotated[timedelta, Between(2 * _S, 1 * _H)] = 90 * _S
+    """Silence after which a terminal is overdue and its control stream is ended. At least two heartbeat intervals."""
+    flapping_connects: Annotated[int, Between(2, 1_000)] = 6
+    """Connections within `flapping_window` from which on a terminal is flapping."""
+    flapping_window: Annotated[timedelta, Between(1 * _MIN, 1 * _D)] = 10 * _MIN
+    """See `flapping_connects`."""
+    command_lifetime: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 7 * _D
+    """After this a command that was not answered is void."""
+    clock_skew_warning: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 30 * _S
+    """Difference between a terminal's clock and ours from which on it is logged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceSettings:
+    """Face sessions. Thresholds of the models are the pipeline's own policy (docs/models.md)."""
+
+    similarity_min: Annotated[float, Between(0.363, 0.9)] = 0.43
+    """Cosine from which on two faces are one person. 0.43: one false accept in 12,000 (DESIGN 9)."""
+    session_lifetime: Annotated[timedelta, Between(5 * _S, 2 * _MIN)] = 20 * _S
+    """From Accepted to the latest possible decision."""
+    stalled_after: Annotated[timedelta, Between(1 * _S, 1 * _MIN)] = 8 * _S
+    """Silence of the terminal after which a session is ended."""
+    frames_max: Annotated[int, Between(10, 2_000)] = 400
+    """Frames of one session that are taken; one more ends it."""
+    frame_bytes_max: Annotated[int, Between(20_000, 2_097_152)] = 1_048_576
+    """Bytes of one frame."""
+    frames_waiting_max: Annotated[int, Between(1, 32)] = 4
+    """Frames of one session that wait for a worker; a newer one pushes the oldest out."""
+    frames_per_second: Annotated[int, Between(2, 30)] = 12
+    """Frames a second a terminal is asked to send."""
+    longer_side_px: Annotated[int, Between(320, 1920)] = 640
+    """Longer side a terminal is asked to send, in pixels."""
+    workers: Annotated[int, Between(1, 64)] = 2
+    """Threads that look at frames; more than the machine's cores bring nothing."""
+    guidance_interval: Annotated[timedelta, Between(50 * _MS, 5 * _S)] = 300 * _MS
+    """Shortest time between two hints to the same person, unless the task changes."""
+    assertion_lifetime: Annotated[timedelta, Between(10 * _S, 120 * _S)] = 120 * _S
+    """Life of a face assertion; at most 120 s (I4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettlementSettings:
+    """Money: limits, quotes, PINs, and how doubt is worked off."""
+
+    amount_limit_fen: Annotated[int, Between(1, 1_000_000_000)] = 5_000_000
+    """The most one face assertion pays, in fen."""
+    pin_free_limit_fen: Annotated[int, Between(0, 1_000_000_000)] = 50_000
+    """免密额度: above this amount, in fen, a face also needs the PIN."""
+    quote_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = 10 * _MIN
+    """Life of a quote."""
+    time_zone: str = "Asia/Shanghai"
+    """Zone whose midnight ends the day in which a settlement can be cancelled; an IANA name."""
+    pin_attempts_max: Annotated[int, Between(1, 20)] = 5
+    """Wrong PINs in a row after which a person's PIN is locked."""
+    pin_lock_for: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = 30 * _MIN
+    """How long it is locked."""
+    insurer_timeout: Annotated[timedelta, Between(100 * _MS, 2 * _MIN)] = 15 * _S
+    """How long an insurer outside this process is waited for before the outcome is UNKNOWN."""
+    resolve_interval: Annotated[timedelta, Between(100 * _MS, 10 * _MIN)] = 5 * _S
+    """How often UNKNOWN settlements are looked for."""
+    resolve_backoff_max: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 1 * _H
+    """The longest wait between two attempts at one UNKNOWN settlement; it doubles up to here."""
+    resolve_attempts_max: Annotated[int, Between(1, 1_000)] = 20
+    """Attempts after which an UNKNOWN settlement is a dead letter and somebody is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """The database."""
+
+    url: str = ""
+    """SQLAlchemy URL without a password; SQLite in `data_dir/shualian.sqlite` when empty."""
+    queue_length_max: Annotated[int, Between(1, 1_000_000)] = 4_096
+    """Writes that may wait; one more is refused at once."""
+    batch_max: Annotated[int, Between(1, 10_000)] = 256
+    """Writes that share one commit at most."""
+    readers: Annotated[int, Between(1, 64)] = 2
+    """Threads that read."""
+    poll_interval: Annotated[timedelta, Between(10 * _MS, 500 * _MS)] = 100 * _MS
+    """How often changes made by other processes are looked for; half of what I2 allows at the very most."""
+    lag_max: Annotated[timedelta, Between(500 * _MS, 1 * _MIN)] = 3 * _S
+    """When changes could not be followed for longer than this, every terminal is refused: its standing may be stale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds that keep one terminal from starving the others (I11)."""
+
+    message_bytes_max: Annotated[int, Between(65_536, 16_777_216)] = 2_228_224
+    """Largest message taken, in bytes; a frame of 2 MiB and its envelope."""
+    streams_per_connection_max: Annotated[int, Between(4, 10_000)] = 64
+    """Calls one connection may have open at once."""
+    calls_per_second: Annotated[float, Between(0.1, 100_000)] = 50.0
+    """Calls a terminal may start in the long run; on the enrollment port, an address."""
+    calls_burst: Annotated[int, Between(1, 100_000)] = 100
+    """Calls it may start at once after a rest."""
+    messages_per_second: Annotated[float, Between(1, 100_000)] = 60.0
+    """Messages a second a terminal may send on one stream in the long run; frames come at up to 30."""
+    messages_burst: Annotated[int, Between(1, 100_000)] = 120
+    """Messages it may send at once after a rest."""
+    calls_open_per_terminal_max: Annotated[int, Between(2, 10_000)] = 16
+    """Calls a terminal may have open at once, its control stream among them."""
+    face_sessions_per_terminal_max: Annotated[int, Between(1, 100)] = 2
+    """Face sessions a terminal may have open at once."""
+    face_sessions_max: Annotated[int, Between(1, 10_000)] = 24
+    """Face sessions this process runs at once. Each waiting terminal gets one before any gets two."""
+    keepalive_time: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 30 * _S
+    """Silence after which the transport asks whether the other end is there."""
+    keepalive_timeout: Annotated[timedelta, Between(500 * _MS, 1 * _MIN)] = 10 * _S
+    """How long the answer may take."""
+    keepalive_permitted: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 10 * _S
+    """A terminal that asks more often than this is disconnected."""
+    handshake_timeout: Annotated[timedelta, Between(1 * _S, 2 * _MIN)] = 10 * _S
+    """How long a TLS handshake may take."""
+    stop_grace: Annotated[timedelta, Between(100 * _MS, 5 * _MIN)] = 10 * _S
+    """After SIGTERM, how long running calls may go on."""
+    reconnect_spread: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 20 * _S
+    """When the platform stops, terminals are told to come back at a random moment within this time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Log lines: JSON on standard error."""
+
+    level: LogLevel = LogLevel.INFO
+    """From how important on a line is written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that can be set."""
+
+    data_dir: Path = Path("shualian-data")
+    """Folder of the database, the keys and the issuing authority; mode 0700. Relative to the working directory."""
+    models_dir: Path = Path("~/.cache/shualian/models")
+    """Folder of the installed models; `shualian models install` fills it."""
+    models_manifest: Path | None = None
+    """Your own manifest of models, laid over the one that is shipped; see docs/models.md."""
+    enrollment: EnrollmentListener = field(default_factory=EnrollmentListener)
+    terminal: TerminalListener = field(default_factory=TerminalListener)
+    http: HttpListener = field(default_factory=HttpListener)
+    diagnostics: Diagnostics = field(default_factory=Diagnostics)
+    tls: Tls = field(default_factory=Tls)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
+    face: FaceSettings = field(default_factory=FaceSettings)
+    settlement: SettlementSettings = field(default_factory=SettlementSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    limits: Limits = field(default_factory=Limits)
+    log: Log = field(default_factory=Log)
+
+    @property
+    def keys_dir(self) -> Path:
+        """Folder of the secret keys, mode 0700."""
+        return self.data_dir / "keys"
+
+    @property
+    def authority_dir(self) -> Path:
+        """Folder that `shualian ca init` writes: `root/` to be taken offline, `issuing/` to stay."""
+        return self.data_dir / "ca"
+
+    @property
+    def ca_passphrase(self) -> Path:
+        """File with the passphrase of the issuing key."""
+        return self.tls.ca_passphrase or self.keys_dir / "ca-passphrase"
+
+    @property
+    def database_url(self) -> str:
+        """Where the database is."""
+        return self.store.url or f"sqlite:///{self.data_dir / 'shualian.sqlite'}"
+
+    @property
+    def diagnostics_socket(self) -> Path:
+        """Where the diagnostics socket is."""
+        return self.diagnostics.socket or self.data_dir.absolute() / "run" / "diagnostics.sock"
+
+
+def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
+    """Return the configuration from a TOML file, if there is one, and the environment over it.
+
+    Raises:
+        ConfigError: something is wrong; all that is wrong is listed.
+    """
+    config = read_settings(Config, path=path, environ=environ, prefix=PREFIX)
+    mistakes = tuple(_contradictions(config))
+    if mistakes:
+        raise ConfigError(mistakes=mistakes)
+    return replace(config, models_dir=config.models_dir.expanduser())
+
+
+def settings() -> Iterator[Setting]:
+    """Yield every setting there is, as rows of the reference page."""
+    return settings_of(Config, prefix=PREFIX)
+
+
+def _contradictions(config: Config) -> Iterator[str]:
+    """Yield what is wrong between settings that are each right."""
+    if (config.tls.certificate is None) != (config.tls.private_key is None):
+        yield "tls.certificate and tls.private_key: name both or neither"
+    if config.registry.overdue_after < 2 * config.registry.heartbeat_interval:
+        yield "registry.overdue_after: must be at least two heartbeat intervals"
+    if config.settlement.pin_free_limit_fen > config.settlement.amount_limit_fen:
+        yield "settlement.pin_free_limit_fen: must not be above settlement.amount_limit_fen"
+    if config.limits.face_sessions_per_terminal_max > config.limits.face_sessions_max:
+        yield "limits.face_sessions_per_terminal_max: must not be above limits.face_sessions_max"
+    if config.store.lag_max < 2 * config.store.poll_interval:
+        yield "store.lag_max: must be at least two poll intervals"

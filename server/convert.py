@@ -1,0 +1,200 @@
+"""How does a message become a record, and a record a message? Pure, both ways, one pair for each thing."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from device_registry import model as registry
+from device_registry.commands import HEARTBEAT_INTERVAL
+from face_pipeline import Action, Guidance, Outcome, Progress
+from face_pipeline import Frame as PipelineFrame
+from server.refusals import FieldViolation, InvalidRequestError
+from server.settlement import model as settlement
+from shualian.terminal.v1 import device_pb2, face_pb2, settlement_pb2
+
+SECONDS_MAX = 253_402_300_799  # the last second of the year 9999
+NANOS_END = 1_000_000_000
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Return an aware moment as the protocol writes it."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def moment(message: Timestamp, field: str) -> datetime:
+    """Return a time of the protocol as an aware moment, UTC.
+
+    Raises:
+        InvalidRequestError: no such moment exists.
+    """
+    if not 0 <= message.seconds <= SECONDS_MAX or not 0 <= message.nanos < NANOS_END:
+        raise InvalidRequestError(violations=(FieldViolation(field=field, rule="must be a moment after 1970"),))
+    return message.ToDatetime(tzinfo=UTC)
+
+
+def duration(span: timedelta) -> Duration:
+    """Return a span as the protocol writes it."""
+    message = Duration()
+    message.FromTimedelta(span)
+    return message
+
+
+# Terminals
+
+
+_CAMERA_STATES = {
+    device_pb2.CAMERA_STATE_READY: registry.CameraState.READY,
+    device_pb2.CAMERA_STATE_DEGRADED: registry.CameraState.DEGRADED,
+    device_pb2.CAMERA_STATE_FAILED: registry.CameraState.FAILED,
+}
+_COMMAND_OUTCOMES = {
+    device_pb2.COMMAND_OUTCOME_DONE: registry.CommandOutcome.DONE,
+    device_pb2.COMMAND_OUTCOME_FAILED: registry.CommandOutcome.FAILED,
+    device_pb2.COMMAND_OUTCOME_UNSUPPORTED: registry.CommandOutcome.UNSUPPORTED,
+}
+
+
+def heartbeat_report(message: device_pb2.Heartbeat) -> registry.HeartbeatReport:
+    """Return what a terminal says of itself."""
+    return registry.HeartbeatReport(
+        terminal_time=moment(message.terminal_time, "heartbeat.terminal_time"),
+        camera_state=_CAMERA_STATES[message.camera_state],
+        temperature_celsius=message.temperature_celsius,
+        queue_length=message.queue_length,
+    )
+
+
+def command_outcome(message: device_pb2.CommandResult) -> registry.CommandOutcome:
+    """Return how a command went."""
+    return _COMMAND_OUTCOMES[message.outcome]
+
+
+def command(record: registry.Command) -> device_pb2.Command:
+    """Return a command as the terminal reads it."""
+    make = partial(device_pb2.Command, command_id=record.command_id, expires_at=timestamp(record.expires_at))
+    match record.action:
+        case registry.CommandAction.RENEW_CERTIFICATE:
+            return make(renew_certificate=device_pb2.RenewCertificateCommand())
+        case registry.CommandAction.SET_CONFIGURATION:
+            interval = timedelta(milliseconds=int(record.parameters[HEARTBEAT_INTERVAL]))
+            return make(set_configuration=device_pb2.SetConfigurationCommand(heartbeat_interval=duration(interval)))
+        case registry.CommandAction.COLLECT_DIAGNOSTICS:
+            return make(collect_diagnostics=device_pb2.CollectDiagnosticsCommand())
+
+
+# Faces
+
+_HINTS = {
+    Guidance.HOLD_STILL: face_pb2.HINT_HOLD_STILL,
+    Guidance.NO_FACE: face_pb2.HINT_NO_FACE,
+    Guidance.SEVERAL_FACES: face_pb2.HINT_SEVERAL_FACES,
+    Guidance.COME_CLOSER: face_pb2.HINT_COME_CLOSER,
+    Guidance.MOVE_BACK: face_pb2.HINT_MOVE_BACK,
+    Guidance.CENTRE_FACE: face_pb2.HINT_CENTRE_FACE,
+    Guidance.MORE_LIGHT: face_pb2.HINT_MORE_LIGHT,
+    Guidance.LESS_LIGHT: face_pb2.HINT_LESS_LIGHT,
+    Guidance.BLURRED: face_pb2.HINT_BLURRED,
+    Guidance.STRAIGHTEN_HEAD: face_pb2.HINT_STRAIGHTEN_HEAD,
+    Guidance.TURN_LEFT: face_pb2.HINT_TURN_LEFT,
+    Guidance.TURN_RIGHT: face_pb2.HINT_TURN_RIGHT,
+    Guidance.LOOK_STRAIGHT: face_pb2.HINT_LOOK_STRAIGHT,
+}
+_ACTIONS = {
+    Action.TURN_LEFT: face_pb2.CHALLENGE_ACTION_TURN_LEFT,
+    Action.TURN_RIGHT: face_pb2.CHALLENGE_ACTION_TURN_RIGHT,
+}
+_OUTCOMES = {
+    Outcome.MATCHED: face_pb2.DECISION_OUTCOME_MATCHED,
+    Outcome.NOT_MATCHED: face_pb2.DECISION_OUTCOME_NOT_MATCHED,
+    Outcome.SPOOF_SUSPECTED: face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED,
+    Outcome.INSUFFICIENT: face_pb2.DECISION_OUTCOME_INSUFFICIENT,
+}
+
+
+def frame(message: face_pb2.Frame) -> PipelineFrame:
+    """Return a picture as the pipeline takes it."""
+    captured_at = moment(message.captured_at, "frame.captured_at")
+    return PipelineFrame(sequence=message.sequence, captured_at=captured_at, jpeg=message.data)
+
+
+def challenge_action(action: Action) -> "face_pb2.ChallengeAction.ValueType":
+    """Return one thing to do with the head."""
+    return _ACTIONS[action]
+
+
+def guidance(progress: Progress) -> face_pb2.Guidance:
+    """Return what the person should do now. How far they are is told in tenths: no finer scale to climb on (I9)."""
+    return face_pb2.Guidance(
+        hint=_HINTS[progress.guidance],
+        action_index=progress.action_index,
+        action_progress=round(progress.action_fraction, 1),
+    )
+
+
+def decision_outcome(outcome: Outcome) -> "face_pb2.DecisionOutcome.ValueType":
+    """Return how a session ended."""
+    return _OUTCOMES[outcome]
+
+
+# Money
+
+_SETTLEMENT_STATES = {
+    settlement.SettlementState.PENDING: settlement_pb2.SETTLEMENT_STATE_PENDING,
+    settlement.SettlementState.SETTLED: settlement_pb2.SETTLEMENT_STATE_SETTLED,
+    settlement.SettlementState.FAILED: settlement_pb2.SETTLEMENT_STATE_FAILED,
+    settlement.SettlementState.UNKNOWN: settlement_pb2.SETTLEMENT_STATE_UNKNOWN,
+    settlement.SettlementState.REVERSED: settlement_pb2.SETTLEMENT_STATE_REVERSED,
+    settlement.SettlementState.CANCELLED: settlement_pb2.SETTLEMENT_STATE_CANCELLED,
+}
+
+
+def bill(message: settlement_pb2.Bill) -> settlement.Bill:
+    """Return what a site asks for."""
+    return settlement.Bill(
+        bill_number=message.bill_number,
+        business_type=int(message.business_type),
+        total_fen=message.total_fen,
+        not_covered_fen=message.not_covered_fen,
+    )
+
+
+def authorization(message: settlement_pb2.Authorization) -> settlement.Authorization:
+    """Return what entitles the terminal to spend; a bare ID number is not even read (I12)."""
+    match message.WhichOneof("method"):
+        case "face":
+            return settlement.FaceAuthorization(assertion=message.face.assertion, pin=message.face.pin or None)
+        case "card":
+            return settlement.CardAuthorization(card_number=message.card.card_number, pin=message.card.pin)
+        case _:
+            return settlement.BareIdNumber()
+
+
+def shares(record: settlement.Shares) -> settlement_pb2.Shares:
+    """Return who pays what."""
+    return settlement_pb2.Shares(
+        total_fen=record.total_fen,
+        pooled_fund_fen=record.pooled_fund_fen,
+        personal_account_fen=record.personal_account_fen,
+        self_pay_fen=record.self_pay_fen,
+    )
+
+
+def receipt(record: settlement.Receipt) -> settlement_pb2.Receipt:
+    """Return what the patient takes home."""
+    return settlement_pb2.Receipt(
+        receipt_id=record.receipt_id,
+        transaction_id=record.transaction_id,
+        bill_number=record.bill_number,
+        shares=shares(record.shares),
+        settled_at=timestamp(record.settled_at),
+        personal_account_balance_fen=record.personal_account_balance_fen,
+    )
+
+
+def settlement_state(state: settlement.SettlementState) -> "settlement_pb2.SettlementState.ValueType":
+    """Return where a settlement stands."""
+    return _SETTLEMENT_STATES[state]

@@ -1,0 +1,215 @@
+"""The patient's steps: enrolled from a portrait, recognised, settled; and those who are refused."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from server.commands.output import yuan
+from server.demo.processes import Answer, Program, StepFailedError
+from server.demo.stage import (
+    ACCOUNT_FEN,
+    BILL_FEN,
+    CARD_NUMBER,
+    FUND_FEN,
+    ID_NUMBER,
+    NOT_COVERED_FEN,
+    PERSON_NAME,
+    REGION,
+    Stage,
+    Told,
+)
+
+SECONDS_MAX: Final = 45.0
+PERSON: Final = "grace_hopper"
+STRANGER: Final = "astronaut"
+GUIDANCE: Final[Mapping[str, str]] = {
+    "HOLD_STILL": "hold still",
+    "NO_FACE": "nobody there yet",
+    "COME_CLOSER": "come closer",
+    "MOVE_BACK": "move back a little",
+    "LOOK_STRAIGHT": "look straight at the camera",
+    "TURN_LEFT": "turn your head to your own left",
+    "TURN_RIGHT": "turn your head to your own right",
+}
+
+
+def person(stage: Stage) -> Told:
+    """Add the insured person with face, card, PIN and money; and fund the region that will pay for them."""
+    with ThreadPoolExecutor(max_workers=2) as beside:
+        adding = beside.submit(_add_person, stage)
+        preparing = [beside.submit(_prepare_camera, stage, name) for name in (PERSON, STRANGER)]
+        stage.platform("ledger", "fund", "--region", REGION, "--amount-fen", str(FUND_FEN))
+    added = adding.result()
+    for prepared in preparing:
+        prepared.result()
+    stage.known["person_id"] = added["person_id"]
+    return Told(
+        line=f"{added['masked_name']} ({added['masked_id_number']}), {yuan(ACCOUNT_FEN)} in the account",
+        notes=["made up, like everybody here; the template rests encrypted, the portrait is not kept"],
+        details={"person_id": added["person_id"], "balance_fen": ACCOUNT_FEN},
+    )
+
+
+def session(stage: Stage) -> Told:
+    """Stand before the camera: guidance, head turn, liveness, match."""
+    program = _at_the_window(stage, "pay", "--repeat", face=PERSON)
+    _, accepted = program.wait_for("accepted", within=SECONDS_MAX)
+    seen: list[tuple[float, Answer]] = []
+    _, decision = program.wait_for("decision", within=SECONDS_MAX, passing=seen)
+    if decision["outcome"] != "MATCHED":
+        raise StepFailedError(f"the right person got {decision['outcome']}")
+    return Told(
+        line=f"alive, and it is {decision['person']['name']} ({decision['person']['id_number']})",
+        notes=[
+            f"consent recorded, then asked at random: {_asked(accepted['actions'])}",
+            *_guidance(accepted, seen),
+            f"decided {decision['decision_ms']} ms after the last frame needed; {decision['frames_used']} frames",
+        ],
+        details={
+            "outcome": decision["outcome"],
+            "liveness": decision["liveness"],
+            "challenge_passed": decision["challenge_passed"],
+            "actions": accepted["actions"],
+            "guidance": [event["hint"] for _, event in seen if event["event"] == "guidance"],
+            "frames_used": decision["frames_used"],
+            "decision_ms": decision["decision_ms"],
+        },
+    )
+
+
+def quote(stage: Stage) -> Told:
+    """Ask who would pay what."""
+    _, event = stage.running["pay"].wait_for("quote", within=SECONDS_MAX)
+    pin = "a PIN is needed" if event["pin_required"] else "no PIN needed"
+    return Told(
+        line=f"a bill of {yuan(event['total_fen'])}, {yuan(NOT_COVERED_FEN)} of it not covered; {pin}",
+        details={**_shares(event), "pin_required": event["pin_required"]},
+    )
+
+
+def settled(stage: Stage) -> Told:
+    """Settle as quoted; the assertion of the face is used up in the same transaction."""
+    _, receipt = stage.running["pay"].wait_for("settled", within=SECONDS_MAX)
+    shares = _shares(receipt)
+    balance = receipt["personal_account_balance_fen"]
+    if balance != ACCOUNT_FEN - shares["personal_account_fen"]:
+        raise StepFailedError(f"the account holds {yuan(balance)} after paying {yuan(shares['personal_account_fen'])}")
+    stage.known["receipt"] = receipt
+    return Told(
+        line=f"receipt {receipt['receipt_id']}",
+        notes=[
+            f"pooled fund       {yuan(shares['pooled_fund_fen']):>9}",
+            f"personal account  {yuan(shares['personal_account_fen']):>9}, {yuan(balance)} left",
+            f"self-pay          {yuan(shares['self_pay_fen']):>9}",
+        ],
+        details={"receipt_id": receipt["receipt_id"], **shares, "personal_account_balance_fen": balance},
+    )
+
+
+def repeated(stage: Stage) -> Told:
+    """Send the very same request again, as after a lost answer; look into the books as well."""
+    program, receipt = stage.running["pay"], stage.known["receipt"]
+    _, again = program.wait_for("repeated", within=SECONDS_MAX)
+    program.wait(within=SECONDS_MAX)
+    balance = stage.platform("person", "show", stage.known["person_id"])["balance_fen"]
+    if not again["same_receipt"] or again["receipt_id"] != receipt["receipt_id"]:
+        raise StepFailedError("the repetition got another receipt")
+    if balance != receipt["personal_account_balance_fen"]:
+        raise StepFailedError("the repetition was debited again")
+    return Told(
+        line=f"same receipt, no second debit: the account still holds {yuan(balance)}",
+        details={"receipt_id": again["receipt_id"], "same_receipt": True, "balance_fen": balance},
+    )
+
+
+def wrong_person(stage: Stage) -> Told:
+    """Let a stranger claim to be the insured person."""
+    decision = _attack(stage, "wrong-person", STRANGER, "decision", outcome="NOT_MATCHED")
+    return _refusal("alive, but not the person claimed", decision)
+
+
+def flat_photo(stage: Stage) -> Told:
+    """Hold a printed photo of the insured person before the camera."""
+    decision = _attack(stage, "flat-photo", PERSON, "decision", outcome="SPOOF_SUSPECTED")
+    return _refusal("taken for a picture; nothing is said about the match", decision)
+
+
+def screen_replay(stage: Stage) -> Told:
+    """Hold a screen that shows the insured person before the camera."""
+    decision = _attack(stage, "screen-replay", PERSON, "decision", outcome="SPOOF_SUSPECTED")
+    return _refusal("taken for a screen; nothing is said about the match", decision)
+
+
+def bare_id_number(stage: Stage) -> Told:
+    """Try to settle with nothing but an ID number."""
+    refused = _attack(stage, "bare-id-number", PERSON, "refused")
+    return Told(
+        line=f"{refused['reason']}: an ID number alone pays nothing",
+        details={"reason": refused["reason"], "code": refused["code"]},
+    )
+
+
+def _add_person(stage: Stage) -> Answer:
+    """The PIN goes over standard input: arguments can be read by every user of the machine."""
+    return stage.platform(
+        "person", "add", "--name", PERSON_NAME, "--id-number", ID_NUMBER, "--region", REGION,
+        "--card-number", CARD_NUMBER, "--pin-file", "-", "--portrait", str(stage.known["portraits"][PERSON]),
+        "--balance-fen", str(ACCOUNT_FEN), typed=f"{secrets.randbelow(1_000_000):06d}\n",
+    )  # fmt: skip
+
+
+def _prepare_camera(stage: Stage, name: str) -> None:
+    """Write where eyes, nose and mouth are: the simulated camera turns the head around them."""
+    landmarks = stage.platform("face", "landmarks", str(stage.known["portraits"][name]))
+    (stage.folder / f"{name}.json").write_text(json.dumps(landmarks), encoding="utf-8")
+
+
+def _attack(stage: Stage, kind: str, face: str, event: str, *, outcome: str | None = None) -> Answer:
+    program = _at_the_window(stage, "attack", kind, face=face)
+    _, answer = program.wait_for(event, within=SECONDS_MAX)
+    program.wait(within=SECONDS_MAX)
+    if outcome is not None and answer["outcome"] != outcome:
+        raise StepFailedError(f"{kind} got {answer['outcome']}, must get {outcome}")
+    return answer
+
+
+def _refusal(line: str, decision: Answer) -> Told:
+    ways = ", ".join(way.lower().replace("_", " ") for way in decision["other_ways"])
+    return Told(
+        line=line,
+        notes=[f"offered instead: {ways}"] if ways else [],
+        details={key: decision[key] for key in ("outcome", "liveness", "frames_used", "other_ways")},
+    )
+
+
+def _at_the_window(stage: Stage, verb: str, *arguments: str, face: str) -> Program:
+    """Start a verb of the terminal with somebody before its camera; who they say to be goes over standard input."""
+    return stage.terminal(
+        verb, *arguments, "--platform", stage.known["ready"]["terminal"], "--claim", "-",
+        "--portrait", str(stage.known["portraits"][face]), "--landmarks", str(stage.folder / f"{face}.json"),
+        "--total-fen", str(BILL_FEN), "--not-covered-fen", str(NOT_COVERED_FEN),
+        typed=json.dumps({"id_number": ID_NUMBER, "name": PERSON_NAME}),
+    )  # fmt: skip
+
+
+def _asked(actions: Sequence[str]) -> str:
+    return ", then ".join(action.lower().replace("_", " ") for action in actions)
+
+
+def _guidance(accepted: Answer, seen: Sequence[tuple[float, Answer]]) -> list[str]:
+    """Return what the person was told, each hint once in a row, with the time since the camera went on."""
+    told: list[str] = []
+    last = ""
+    for _, event in seen:
+        if event["event"] == "guidance" and event["hint"] != last:
+            last = event["hint"]
+            seconds = (event["ms"] - accepted["ms"]) / 1000
+            told.append(f"{seconds:4.1f} s  “{GUIDANCE.get(last, last.lower().replace('_', ' '))}”")
+    return told
+
+
+def _shares(event: Mapping[str, Any]) -> dict[str, int]:
+    names = ("total_fen", "pooled_fund_fen", "personal_account_fen", "self_pay_fen")
+    return {name: int(event[name]) for name in names}

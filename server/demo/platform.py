@@ -1,0 +1,58 @@
+"""The platform's own steps: models, authority, listeners."""
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from server.demo.processes import StepFailedError
+from server.demo.stage import Stage, Told
+
+READY_SECONDS_MAX: Final = 60.0
+POLL_SECONDS: Final = 0.02
+
+
+def models(stage: Stage) -> Told:
+    """Make sure that every weight file is the one the manifest names."""
+    files = stage.platform("models", "install")["files"]
+    stage.known["portraits"] = {file["name"]: Path(file["path"]) for file in files if file["job"] == "portrait"}
+    count = len(files) - len(stage.known["portraits"])
+    line = f"{count} models, {len(stage.known['portraits'])} portraits, every SHA-256 right"
+    return Told(line=line, details={"models": count, "fetched": sum(file["fetched"] for file in files)})
+
+
+def authority(stage: Stage) -> Told:
+    """Make the certificate authority and every key file."""
+    made = stage.platform("ca", "init")
+    fingerprint = made["root_fingerprint_sha256"]
+    stage.known["root_fingerprint"] = fingerprint
+    return Told(
+        line=f"root {fingerprint[:8]}…{fingerprint[-8:]}, issuing CA until {made['issuing_not_after'][:10]}",
+        notes=[f"{len(made['keys_made'])} key files, readable by their owner alone"],
+        details={"root_fingerprint_sha256": fingerprint, "issuing_not_after": made["issuing_not_after"]},
+    )
+
+
+def serving(stage: Stage) -> Told:
+    """Start the platform as a process and wait until it says that it is ready."""
+    ready_file = stage.folder / "ready.json"
+    server = stage.start("platform", "shualian", "serve", "--ready-file", str(ready_file))
+    until = time.monotonic() + READY_SECONDS_MAX
+    while not ready_file.is_file():
+        if not server.is_running or time.monotonic() > until:
+            raise StepFailedError(f"the platform did not come up: {server.last_words()}")
+        time.sleep(POLL_SECONDS)
+    ready = json.loads(ready_file.read_text(encoding="utf-8"))
+    with urllib.request.urlopen(f"http://{ready['http']}/readyz", timeout=10) as answer:
+        status = answer.status
+    stage.known["ready"] = ready
+    return Told(
+        line=f"one process, pid {ready['pid']}, /readyz answers {status}",
+        notes=[
+            f"{ready['enrollment']} enrollment, TLS",
+            f"{ready['terminal']} terminals, mutual TLS",
+            f"{ready['http']} metrics and health",
+        ],
+        details={key: ready[key] for key in ("pid", "enrollment", "terminal", "http")},
+    )

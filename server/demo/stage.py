@@ -1,0 +1,88 @@
+"""What does the demo carry from step to step? Folders, ids, and the processes that must be stopped in the end."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from server.demo.processes import Answer, Program, ask, environment, program
+
+SERIAL_NUMBER: Final = "DEMO-0001"
+REGION: Final = "110000"
+PERSON_NAME: Final = "赵小满"  # made up
+ID_NUMBER: Final = "110101195503076622"  # made up; only its checksum is real
+CARD_NUMBER: Final = "DEMO00000001"
+FUND_FEN: Final = 100_000_000
+ACCOUNT_FEN: Final = 60_000
+BILL_FEN: Final = 32_680
+NOT_COVERED_FEN: Final = 2_680
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a step has to tell: a line for people, notes below it, and details for programs."""
+
+    line: str
+    notes: Sequence[str] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Stage:
+    """Where the demo plays."""
+
+    folder: Path
+    models_dir: Path
+    models_manifest: Path | None = None
+    known: dict[str, Any] = field(default_factory=dict)
+    """What earlier steps found out, for later ones."""
+    running: dict[str, Program] = field(default_factory=dict)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of every process: one data folder, any free ports, this machine only."""
+        settings = {
+            "SHUALIAN_DATA_DIR": str(self.folder / "platform"),
+            "SHUALIAN_MODELS_DIR": str(self.models_dir),
+            "SHUALIAN_ENROLLMENT_PORT": "0",
+            "SHUALIAN_TERMINAL_PORT": "0",
+            "SHUALIAN_HTTP_PORT": "0",
+            "SHUALIAN_DIAGNOSTICS_ENABLED": "false",
+        }
+        if self.models_manifest is not None:
+            settings["SHUALIAN_MODELS_MANIFEST"] = str(self.models_manifest)
+        if sys.dont_write_bytecode:  # The demo starts some twenty processes: let them compile once, in our own folder.
+            settings |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode")}
+        return environment(settings)
+
+    def platform(self, *arguments: str, typed: str = "") -> Answer:
+        """Ask the platform's command line."""
+        return ask([program("shualian"), *arguments], env=self.env, typed=typed)
+
+    def start(self, role: str, *command: str, typed: str = "", secret: Mapping[str, str] | None = None) -> Program:
+        """Start a program that keeps running until `close`, or until it ends.
+
+        Args:
+            role: its name in `running`, and of its log.
+            command: program and arguments; every user of the machine can read them.
+            typed: what is written to its standard input.
+            secret: more environment, for this program alone.
+        """
+        path = self.folder / f"{role}.log"
+        env = {**self.env, **(secret or {})}
+        started = Program([program(command[0]), *command[1:]], env=env, log=path, typed=typed)
+        self.running[role] = started
+        return started
+
+    def terminal(self, verb: str, *arguments: str, typed: str = "", secret: Mapping[str, str] | None = None) -> Program:
+        """Start a verb of the mock terminal; its events come as JSON lines."""
+        state = str(self.folder / "terminal")
+        command = ("shualian-terminal", verb, *arguments, "--state", state, "--json")
+        return self.start(verb, *command, typed=typed, secret=secret)
+
+    def close(self) -> None:
+        """Stop every process that is left, last started first, each by its own pid."""
+        for started in reversed(list(self.running.values())):
+            started.stop()
+        self.running.clear()

@@ -1,0 +1,46 @@
+"""What happens in the demo, in order: each step one small function that does one thing and says what came of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from server.demo import books, face, platform, terminal
+from server.demo.stage import Stage, Told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step: its name for programs, its title and chapter for people, and what it does."""
+
+    name: str
+    chapter: str
+    title: str
+    play: Callable[[Stage], Told]
+
+
+PLATFORM: Final = "The platform"
+TERMINAL: Final = "The terminal"
+PATIENT: Final = "The patient"
+ATTACKS: Final = "Those who must not pass"
+AFTER: Final = "Afterwards"
+
+STEPS: Final = (
+    Step(name="models", chapter=PLATFORM, title="Models verified", play=platform.models),
+    Step(name="authority", chapter=PLATFORM, title="CA made", play=platform.authority),
+    Step(name="serving", chapter=PLATFORM, title="Platform up", play=platform.serving),
+    Step(name="registered", chapter=TERMINAL, title="Registered", play=terminal.registered),
+    Step(name="enrolled", chapter=TERMINAL, title="Enrolled", play=terminal.enrolled),
+    Step(name="connected", chapter=TERMINAL, title="Control stream up", play=terminal.connected),
+    Step(name="person", chapter=PATIENT, title="Person enrolled", play=face.person),
+    Step(name="face", chapter=PATIENT, title="Face session", play=face.session),
+    Step(name="quote", chapter=PATIENT, title="Quote", play=face.quote),
+    Step(name="settled", chapter=PATIENT, title="Settled", play=face.settled),
+    Step(name="repeated", chapter=PATIENT, title="Same request again", play=face.repeated),
+    Step(name="wrong_person", chapter=ATTACKS, title="Somebody else's face", play=face.wrong_person),
+    Step(name="flat_photo", chapter=ATTACKS, title="A flat photo", play=face.flat_photo),
+    Step(name="screen_replay", chapter=ATTACKS, title="A replay on a screen", play=face.screen_replay),
+    Step(name="bare_id_number", chapter=ATTACKS, title="A bare ID number", play=face.bare_id_number),
+    Step(name="renewed", chapter=AFTER, title="Certificate renewed", play=terminal.renewed),
+    Step(name="revoked", chapter=AFTER, title="Terminal revoked", play=terminal.revoked),
+    Step(name="books", chapter=AFTER, title="Books closed", play=books.closed),
+)

@@ -1,0 +1,72 @@
+"""Does a message keep the rules of the contract? Checked here alone, for requests and each message of a stream."""
+
+from collections.abc import AsyncIterator
+
+import protovalidate
+from google.protobuf.message import Message
+
+from server.interceptors.chain import Behaviour, Context, Method
+from server.refusals import FieldViolation, InvalidRequestError
+
+
+class ValidationLayer:
+    """Refuses what breaks a rule. Fields we do not know pass: an older platform must not refuse a newer terminal."""
+
+    def __init__(self) -> None:
+        self._validator = protovalidate.Validator()
+
+    def warm_up(self, *messages: Message) -> None:
+        """Compile the rules of these messages now; the first use costs milliseconds."""
+        for message in messages:
+            self._validator.collect_violations(message)
+
+    def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
+        """Return `inner` with the rules before it."""
+        check = self._check
+
+        async def checked(request: Message, context: Context) -> object:
+            check(request)
+            return await inner(request, context)
+
+        async def checked_stream(requests: AsyncIterator[Message], context: Context) -> object:
+            return await inner(CheckedRequests(requests, self), context)
+
+        return checked_stream if method.streams_up else checked
+
+    def check(self, message: Message) -> None:
+        """Raise when the message breaks a rule.
+
+        Raises:
+            InvalidRequestError: with every field that does.
+        """
+        self._check(message)
+
+    def _check(self, message: Message) -> None:
+        try:
+            self._validator.validate(message)
+        except protovalidate.ValidationError as error:
+            raise InvalidRequestError(violations=tuple(map(_violation, error.violations))) from None
+
+
+class CheckedRequests:
+    """The messages of a stream, each checked when it is taken."""
+
+    __slots__ = ("_check", "_requests")
+
+    def __init__(self, requests: AsyncIterator[Message], layer: ValidationLayer) -> None:
+        self._requests = requests
+        self._check = layer.check
+
+    def __aiter__(self) -> "CheckedRequests":
+        return self
+
+    async def __anext__(self) -> Message:
+        message = await anext(self._requests)
+        self._check(message)
+        return message
+
+
+def _violation(found: protovalidate.Violation) -> FieldViolation:
+    """Return where and what, never the value: it may be a name or a PIN."""
+    path = ".".join(element.field_name for element in found.proto.field.elements) if found.proto.field else ""
+    return FieldViolation(field=path, rule=found.proto.message or found.proto.rule_id)

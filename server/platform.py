@@ -1,0 +1,307 @@
+"""The running platform: services, layers and background work on top of the domain, put together on one screen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from device_registry import Standings
+from face_pipeline import FacePipeline
+from monitoring.metrics import Metrics
+from server.background import Background
+from server.config import Config
+from server.credentials.pin import Pins
+from server.faces.desk import FaceDesk
+from server.faces.seats import FaceSeats
+from server.health import Health, database_check, lag_check
+from server.interceptors import (
+    Chain,
+    ErrorLayer,
+    IdentityLayer,
+    LimitLayer,
+    MetricsLayer,
+    RequestIdLayer,
+    ValidationLayer,
+)
+from server.interceptors.limits import Rate, by_address, by_terminal
+from server.live.control import ControlStreams
+from server.live.following import Cut, RegistryWatch
+from server.live.presence import PresenceBook
+from server.live.streams import LiveStreams
+from server.live.survey import Survey
+from server.services.device import DeviceService
+from server.services.enrollment import EnrollmentService
+from server.services.face import FaceBounds, FaceService
+from server.services.settlement import SettlementService
+from server.settlement.desk import SettlementDesk
+from server.settlement.limits import SettlementLimits
+from server.settlement.resolve import Resolver, ResolverPolicy
+from server.store import EventFollower, UnitOfWork
+from server.store.writer import Batch
+from server.tls import ServerTls, TlsMaterial
+from server.wiring import Domain
+
+SWEEP_EVERY = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """Everything that runs, before a port is opened."""
+
+    config: Config
+    domain: Domain
+    metrics: Metrics
+    unit_of_work: UnitOfWork
+    desk: SettlementDesk
+    pins: Pins
+    face_workers: ThreadPoolExecutor
+    follower: EventFollower
+    watch: RegistryWatch
+    presence: PresenceBook
+    streams: LiveStreams
+    control: ControlStreams
+    tls: ServerTls
+    health: Health
+    background: Background
+    enrollment_chain: Chain
+    terminal_chain: Chain
+    enrollment: EnrollmentService
+    device: DeviceService
+    face: FaceService
+    settlement: SettlementService
+
+    async def start(self) -> None:
+        """Take up what the database says, work off a former life, and begin to follow."""
+        self.unit_of_work.start()
+        await self.follower.mark()
+        await self.watch.load()
+        await self.desk.recover()
+        self.background.start()
+
+    async def stop(self) -> None:
+        """End the background work, write what is left, and close the books."""
+        await self.background.stop()
+        await self.presence.flush()
+        await asyncio.to_thread(self.unit_of_work.close)
+        self.pins.close()
+        self.face_workers.shutdown(wait=True, cancel_futures=True)
+        self.domain.engine.dispose()
+
+
+def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None) -> Platform:
+    """Put the platform together; the models are loaded here unless they are handed in, and without them nothing starts.
+
+    Raises:
+        ModelError: `shualian models install` was not run, or a model is not the one the manifest names.
+    """
+    config, now, registry = domain.config, domain.now, domain.registry
+    pipeline = faces or domain.faces()
+    unit_of_work = UnitOfWork(
+        domain.engine,
+        queue_length_max=config.store.queue_length_max,
+        batch_max=config.store.batch_max,
+        readers=config.store.readers,
+        on_batch=_counted_batch(metrics),
+    )
+    metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
+    standings, streams = Standings(), LiveStreams()
+    presence = PresenceBook(unit_of_work=unit_of_work, registry=registry)
+    control = ControlStreams(
+        unit_of_work=unit_of_work,
+        registry=registry,
+        metrics=metrics,
+        overdue_after=config.registry.overdue_after,
+    )
+    watch = RegistryWatch(
+        unit_of_work=unit_of_work,
+        standings=standings,
+        streams=streams,
+        now=now,
+        on_command=control.deliver,
+        on_cut=_counted_cut(metrics),
+    )
+    follower = EventFollower(unit_of_work, poll_interval=config.store.poll_interval, on_events=watch.on_events)
+    metrics.events_lag_seconds.set_function(lambda: follower.lag)
+    tls = ServerTls(config=config, authority=domain.authority, now=now, on_material=_counted_material(metrics))
+    pins = Pins(
+        unit_of_work=unit_of_work,
+        now=now,
+        data_key=domain.keys.people_data,
+        attempts_max=config.settlement.pin_attempts_max,
+        lock_for=config.settlement.pin_lock_for,
+    )
+    desk = SettlementDesk(
+        unit_of_work=unit_of_work,
+        now=now,
+        people=domain.people,
+        assertions=domain.assertions,
+        pins=pins,
+        insurer=domain.insurer,
+        audit=domain.audit,
+        limits=SettlementLimits(pin_free_fen=config.settlement.pin_free_limit_fen),
+        quote_lifetime=config.settlement.quote_lifetime,
+        site_kind=lambda connection, site_id: registry.site(connection, site_id).kind.value,
+        zone=ZoneInfo(config.settlement.time_zone),
+        insurer_timeout=config.settlement.insurer_timeout,
+    )
+    resolver = Resolver(
+        unit_of_work=unit_of_work,
+        now=now,
+        insurer=domain.insurer,
+        audit=domain.audit,
+        insurer_timeout=config.settlement.insurer_timeout,
+        policy=ResolverPolicy(
+            interval=config.settlement.resolve_interval,
+            backoff_max=config.settlement.resolve_backoff_max,
+            attempts_max=config.settlement.resolve_attempts_max,
+        ),
+    )
+    survey = Survey(
+        unit_of_work=unit_of_work,
+        registry=registry,
+        metrics=metrics,
+        now=now,
+        certificate_lifetime=config.registry.certificate_lifetime,
+    )
+    health = Health(
+        checks={
+            "database": database_check(unit_of_work),
+            "events": lag_check(lambda: follower.lag, config.store.lag_max),
+            "trust": _trust_check(tls, domain),
+        },
+        metrics=metrics,
+    )
+    validation = ValidationLayer()
+    outer = (
+        RequestIdLayer(),
+        MetricsLayer(metrics),
+        ErrorLayer(lambda service, method, reason: metrics.rpc_refusals.labels(service, method, reason).inc()),
+    )
+    identity = IdentityLayer(
+        unit_of_work=unit_of_work,
+        registry=registry,
+        standings=standings,
+        streams=streams,
+        now=now,
+        lag=lambda: follower.lag,
+        lag_max=config.store.lag_max,
+    )
+    calls = Rate(per_second=config.limits.calls_per_second, burst=config.limits.calls_burst)
+    messages = Rate(per_second=config.limits.messages_per_second, burst=config.limits.messages_burst)
+    calls_open_max = config.limits.calls_open_per_terminal_max
+    by_caller = LimitLayer(caller_key=by_terminal, calls=calls, messages=messages, calls_open_max=calls_open_max)
+    by_origin = LimitLayer(caller_key=by_address, calls=calls, messages=messages, calls_open_max=calls_open_max)
+    face_workers = ThreadPoolExecutor(max_workers=config.face.workers, thread_name_prefix="face")
+    return Platform(
+        config=config,
+        domain=domain,
+        metrics=metrics,
+        unit_of_work=unit_of_work,
+        desk=desk,
+        pins=pins,
+        face_workers=face_workers,
+        follower=follower,
+        watch=watch,
+        presence=presence,
+        streams=streams,
+        control=control,
+        tls=tls,
+        health=health,
+        background=Background(
+            jobs={
+                "EVENTS": _following(follower, watch),
+                "SWEEP": lambda: watch.sweep(SWEEP_EVERY),
+                "SILENCE": control.watch_silence,
+                "PRESENCE": presence.run,
+                "CERTIFICATE_RELOAD": lambda: tls.run(config.tls.reload_interval),
+                "RESOLVER": resolver.run,
+                "SURVEY": survey.run,
+            }
+        ),
+        enrollment_chain=Chain((*outer, by_origin, validation)),
+        terminal_chain=Chain((*outer, identity, by_caller, validation)),
+        enrollment=EnrollmentService(
+            unit_of_work=unit_of_work, registry=registry, authority=domain.authority, metrics=metrics
+        ),
+        device=DeviceService(
+            unit_of_work=unit_of_work,
+            registry=registry,
+            control=control,
+            presence=presence,
+            metrics=metrics,
+            now=now,
+            heartbeat_interval=config.registry.heartbeat_interval,
+            clock_skew_warning=config.registry.clock_skew_warning,
+        ),
+        face=FaceService(
+            pipeline=pipeline,
+            desk=FaceDesk(
+                unit_of_work=unit_of_work,
+                people=domain.people,
+                assertions=domain.assertions,
+                audit=domain.audit,
+                now=now,
+                amount_limit_fen=config.settlement.amount_limit_fen,
+                pin_free_limit_fen=config.settlement.pin_free_limit_fen,
+            ),
+            seats=FaceSeats(
+                total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
+            ),
+            executor=face_workers,
+            metrics=metrics,
+            now=now,
+            bounds=FaceBounds(
+                stalled_after=config.face.stalled_after,
+                frames_max=config.face.frames_max,
+                frame_bytes_max=config.face.frame_bytes_max,
+                frames_waiting_max=config.face.frames_waiting_max,
+                frames_per_second=config.face.frames_per_second,
+                longer_side_px=config.face.longer_side_px,
+                guidance_interval=config.face.guidance_interval,
+                similarity_min=config.face.similarity_min,
+            ),
+        ),
+        settlement=SettlementService(desk=desk, metrics=metrics),
+    )
+
+
+def _following(follower: EventFollower, watch: RegistryWatch) -> Callable[[], Awaitable[None]]:
+    """Return the job that follows the registry. After a failure it takes everything up anew: an event may be lost."""
+    has_begun = False
+
+    async def follow() -> None:
+        nonlocal has_begun
+        if has_begun:
+            await follower.mark()
+            await watch.load()
+        has_begun = True
+        await follower.run()
+
+    return follow
+
+
+def _trust_check(tls: ServerTls, domain: Domain) -> Callable[[], Awaitable[bool]]:
+    async def current() -> bool:
+        return domain.now() < min(tls.material.not_after, domain.authority.not_after)
+
+    return current
+
+
+def _counted_batch(metrics: Metrics) -> Callable[[Batch], None]:
+    def count(batch: Batch) -> None:
+        metrics.store_commit_seconds.observe(batch.seconds)
+        metrics.store_batch_writes.observe(len(batch.jobs))
+        if not batch.committed:
+            metrics.store_failures.labels("STORE_FAILED").inc(len(batch.jobs))
+
+    return count
+
+
+def _counted_cut(metrics: Metrics) -> Callable[[Cut], None]:
+    return lambda cut: metrics.stream_cut_seconds.labels(cut.reason).observe(cut.seconds)
+
+
+def _counted_material(metrics: Metrics) -> Callable[[TlsMaterial], None]:
+    return lambda material: metrics.server_certificate_expiry.set(material.not_after.timestamp())

@@ -1,0 +1,172 @@
+"""The server's certificate and whom it trusts: issued or read at start, renewed and re-read without a restart."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from device_registry import Authority
+from server.config import Config
+
+log = structlog.get_logger()
+
+RENEW_AFTER_FRACTION = 2 / 3  # DESIGN 4, as for terminals
+
+
+class TlsMaterialError(Exception):
+    """The configured certificate, key or trust bundle cannot be used."""
+
+    reason: ClassVar[str] = "TLS_MATERIAL_UNUSABLE"
+
+    def __init__(self, *, path: Path, detail: str) -> None:
+        self.path = path
+        self.detail = detail
+        super().__init__(f"{path}: {detail}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsMaterial:
+    """What a handshake needs."""
+
+    private_key_pem: bytes
+    chain_pem: bytes
+    trust_pem: bytes
+    not_after: datetime
+    renew_after: datetime
+
+
+class ServerTls:
+    """Keeps the material for new handshakes; connections that stand are not touched."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        authority: Authority,
+        now: Callable[[], datetime],
+        on_material: Callable[[TlsMaterial], None],
+    ) -> None:
+        self._config = config
+        self._authority = authority
+        self._now = now
+        self._on_material = on_material
+        self._seen = self._stamps()
+        self.material = self._made()
+        on_material(self.material)
+
+    def credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
+        """Return credentials that follow the material.
+
+        The fetcher runs at every handshake, in a thread of gRPC's. It must answer None unless something changed: a
+        configuration at every handshake crashed the process (grpc#36693).
+        """
+        given = self.material
+
+        def fetch() -> grpc.ServerCertificateConfiguration | None:
+            nonlocal given
+            if given is self.material:
+                return None
+            given = self.material
+            return _configuration(given, require_client=require_client)
+
+        return grpc.dynamic_ssl_server_credentials(
+            _configuration(given, require_client=require_client),
+            fetch,  # type: ignore[arg-type]  # grpc-stubs forgot None, which gRPC documents
+            require_client_authentication=require_client,
+        )
+
+    async def run(self, every: timedelta) -> None:
+        """Look for change, again and again, until cancelled. What cannot be used is logged, and the old goes on."""
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            try:
+                self.reload_if_due()
+            except (TlsMaterialError, OSError) as error:
+                log.error("tls_reload_failed", error=str(error))  # noqa: TRY400  # the sentence says it all
+
+    def reload_if_due(self) -> bool:
+        """Make or read the material again if a file changed or the certificate is due; return whether it was."""
+        stamps = self._stamps()
+        is_due = self._config.tls.certificate is None and self._now() >= self.material.renew_after
+        if stamps == self._seen and not is_due:
+            return False
+        self.material = self._made()
+        self._seen = stamps
+        self._on_material(self.material)
+        log.info("tls_reloaded", not_after=self.material.not_after.isoformat())
+        return True
+
+    def _made(self) -> TlsMaterial:
+        trust = self._authority.trust_bundle_pem + b"".join(_certificates_in(path) for path in self._extra_trust())
+        tls = self._config.tls
+        if tls.certificate is not None and tls.private_key is not None:
+            chain = _certificates_in(tls.certificate)
+            not_after = x509.load_pem_x509_certificate(chain).not_valid_after_utc
+            return TlsMaterial(
+                private_key_pem=_read(tls.private_key),
+                chain_pem=chain,
+                trust_pem=trust,
+                not_after=not_after,
+                renew_after=not_after,
+            )
+        return self._issued(trust)
+
+    def _issued(self, trust: bytes) -> TlsMaterial:
+        """Have the authority issue a certificate for a new key, which lives in memory alone."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        issued = self._authority.issue_server(
+            hostnames=self._config.tls.hostnames, public_key=key.public_key(), now=self._now()
+        )
+        # The root comes last: a terminal that knows only its fingerprint finds it in the handshake.
+        certificates = (*issued.certificate_chain_der, *self._authority.root_certificates_der)
+        chain = b"".join(x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in certificates)
+        return TlsMaterial(
+            private_key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+            chain_pem=chain,
+            trust_pem=trust,
+            not_after=issued.not_after,
+            renew_after=issued.issued_at + (issued.not_after - issued.issued_at) * RENEW_AFTER_FRACTION,
+        )
+
+    def _extra_trust(self) -> list[Path]:
+        """Return further certificates to trust, `ca/trust/*.pem`: an authority that is being replaced, old and new."""
+        return sorted((self._config.authority_dir / "trust").glob("*.pem"))
+
+    def _stamps(self) -> tuple[tuple[str, int], ...]:
+        return tuple(self._stamped())
+
+    def _stamped(self) -> Iterator[tuple[str, int]]:
+        for path in (self._config.tls.certificate, self._config.tls.private_key, *self._extra_trust()):
+            if path is not None:
+                yield str(path), path.stat().st_mtime_ns if path.exists() else 0
+
+
+def _configuration(material: TlsMaterial, *, require_client: bool) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(material.private_key_pem, material.chain_pem)],
+        root_certificates=material.trust_pem if require_client else None,
+    )
+
+
+def _certificates_in(path: Path) -> bytes:
+    pem = _read(path)
+    try:
+        x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise TlsMaterialError(path=path, detail="no certificate in PEM") from error
+    return pem
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TlsMaterialError(path=path, detail=error.strerror or "unreadable") from error

@@ -1,0 +1,275 @@
+"""Face sessions over real mTLS with the real models."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+
+import grpc
+import pytest
+from sqlalchemy import text
+
+from device_registry import TerminalClass
+from mock_terminal.scenes import Scene
+from server.credentials.consent import consent_counts
+from shualian.terminal.v1 import face_pb2
+from tests.support.conversation import face_call
+from tests.support.platform import (
+    ACTOR,
+    EnrolledTerminal,
+    RunningPlatform,
+    a_platform,
+    an_enrolled_terminal,
+    refusal,
+)
+from tests.support.visitors import LIN, MA, face_session, frame, frames_at_rest, insured, start
+
+OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[RunningPlatform]:
+    async with a_platform() as platform:
+        yield platform
+
+
+@pytest.fixture
+async def terminal(running: RunningPlatform) -> EnrolledTerminal:
+    return await an_enrolled_terminal(running)
+
+
+async def test_a_living_person_is_matched_and_gets_an_assertion(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    await insured(running, LIN)
+
+    seen = await face_session(terminal, claims=LIN, shows=LIN)
+
+    assert seen.decision.outcome == face_pb2.DECISION_OUTCOME_MATCHED
+    assert seen.decision.liveness.band == face_pb2.LIVENESS_BAND_CLEAR
+    assert seen.decision.person.name == "林*"
+    assert seen.decision.assertion.count(".") == 2
+    assert seen.decision.pin_free_limit_fen == 50_000
+    assert not seen.decision.other_ways
+    assert len(seen.accepted.challenge.nonce) == 32
+    assert seen.guidance
+    outcome = {"region": "330100", "business_type": "01301", "outcome": "MATCHED"}
+    assert running.counted("face_sessions_total", **outcome) == 1
+
+
+async def test_somebody_else_and_an_unknown_claim_look_alike(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    await insured(running, LIN)
+
+    wrong = (await face_session(terminal, claims=LIN, shows=MA)).decision
+    unknown = (await face_session(terminal, claims=MA, shows=MA)).decision
+
+    for decision in (wrong, unknown):
+        decision.ClearField("decision_time")
+        decision.ClearField("frames_used")
+    assert wrong == unknown
+    assert wrong.outcome == face_pb2.DECISION_OUTCOME_NOT_MATCHED
+    assert list(wrong.other_ways) == OTHER_WAYS
+
+
+@pytest.mark.parametrize("scene", [Scene.FLAT_PHOTO, Scene.SCREEN_REPLAY])
+async def test_i09_a_suspected_spoof_learns_nothing_about_the_match(
+    running: RunningPlatform, terminal: EnrolledTerminal, scene: Scene
+) -> None:
+    await insured(running, LIN)
+
+    decision = (await face_session(terminal, claims=LIN, shows=LIN, scene=scene)).decision
+
+    assert decision.outcome in {
+        face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED,
+        face_pb2.DECISION_OUTCOME_INSUFFICIENT,
+    }
+    assert not decision.HasField("person")
+    assert not decision.assertion
+    assert not decision.liveness.challenge_passed
+    assert list(decision.other_ways) == OTHER_WAYS
+
+
+async def test_i08_a_refused_consent_ends_politely_with_other_ways_and_no_frame_is_looked_at(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    await insured(running, LIN)
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN, consents=False))
+        decision = (await call.read()).decision
+        assert await call.ended_well()
+
+    assert decision.outcome == face_pb2.DECISION_OUTCOME_CONSENT_REFUSED
+    assert list(decision.other_ways) == OTHER_WAYS
+    since = running.platform.domain.now() - timedelta(minutes=1)
+    (counted,) = await running.write(lambda connection: consent_counts(connection, since=since))
+    assert (counted.granted, counted.refused) == (0, 1)
+    people = await running.write(lambda connection: connection.scalars(text("SELECT person_id FROM consents")).all())
+    assert people == [None]
+    assert running.counted("face_frames_total", result="LOOKED_AT") == 0
+
+
+async def test_i08_consent_is_on_record_before_the_terminal_is_asked_for_frames(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN))
+        accepted = (await call.read()).accepted
+
+        sessions = await running.write(
+            lambda connection: connection.scalars(text("SELECT session_id FROM consents")).all()
+        )
+        assert sessions == [accepted.session_id]
+        call.cancel()
+
+
+async def test_a_session_that_stalls_is_ended() -> None:
+    async with a_platform(face={"stalled_after": timedelta(seconds=0.3)}) as running:
+        terminal = await an_enrolled_terminal(running)
+        async with terminal.channel() as channel:
+            call = face_call(channel)
+            await call.write(start(LIN))
+            await call.read()
+
+            error = await call.refused()
+            assert error.code() is grpc.StatusCode.ABORTED
+            assert refusal(error).reason == "STREAM_STALLED"
+
+
+async def test_time_running_out_is_never_a_yes() -> None:
+    async with a_platform(face={"session_lifetime": timedelta(seconds=0.6)}) as running:
+        terminal = await an_enrolled_terminal(running)
+        await insured(running, LIN)
+
+        decision = (await face_session(terminal, claims=LIN, shows=LIN)).decision
+
+        assert decision.outcome == face_pb2.DECISION_OUTCOME_INSUFFICIENT
+        assert decision.liveness.band == face_pb2.LIVENESS_BAND_UNCLEAR
+        assert not decision.assertion
+
+
+@pytest.mark.parametrize(
+    ("messages", "reason"),
+    [
+        ([frame(1, b"x")], "STREAM_OUT_OF_ORDER"),
+        ([start(LIN), start(LIN)], "STREAM_OUT_OF_ORDER"),
+        ([face_pb2.AuthenticateRequest()], "INVALID_REQUEST"),
+        ([start(LIN), face_pb2.AuthenticateRequest(frame=face_pb2.Frame(sequence=0))], "INVALID_REQUEST"),
+        ([start(replace(LIN, id_number="990000196301010019"))], "ID_NUMBER_INVALID"),
+    ],
+    ids=["frame first", "two starts", "nothing in it", "empty frame", "wrong checksum"],
+)
+async def test_a_message_in_the_wrong_place_or_form_ends_the_session(
+    terminal: EnrolledTerminal, messages: list[face_pb2.AuthenticateRequest], reason: str
+) -> None:
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        for message in messages:
+            await call.write(message)
+
+        error = await call.refused()
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert refusal(error).reason == reason
+        assert LIN.id_number not in str(error.trailing_metadata())
+
+
+async def test_an_unknown_enum_value_is_refused_with_its_field(terminal: EnrolledTerminal) -> None:
+    request = start(LIN)
+    request.start.business_type = 4242  # type: ignore[assignment]  # that is the point
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(request)
+
+        assert refusal(await call.refused()).fields == ("start.business_type",)
+
+
+async def test_garbage_frames_are_counted_and_the_session_goes_on(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN))
+        await call.read()
+        await call.write(frame(1, b"no JPEG at all"))
+        await call.write(frame(2, frames_at_rest(LIN, 1)[0]))
+
+        assert (await call.read()).WhichOneof("step") == "guidance"
+        assert running.counted("face_frames_total", result="UNUSABLE") == 1
+        call.cancel()
+
+
+async def test_frames_after_the_decision_are_dropped(running: RunningPlatform, terminal: EnrolledTerminal) -> None:
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN, consents=False))
+        for sequence in range(1, 6):
+            await call.write(frame(sequence, b"late"))
+
+        assert (await call.read()).WhichOneof("step") == "decision"
+        assert await call.ended_well()
+    assert running.counted("face_frames_total", result="UNUSABLE") == 0
+
+
+async def test_i11_a_terminal_gets_no_more_face_sessions_than_its_share() -> None:
+    async with a_platform() as running:
+        terminal = await an_enrolled_terminal(running)
+        async with terminal.channel() as channel:
+            calls = [face_call(channel) for _ in range(3)]
+            for call in calls[:2]:
+                await call.write(start(LIN))
+                assert (await call.read()).WhichOneof("step") == "accepted"
+            await calls[2].write(start(LIN))
+
+            error = await calls[2].refused()
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refusal(error).reason == "TOO_MANY_FACE_SESSIONS"
+            assert refusal(error).retry_after
+            for call in calls:
+                call.cancel()
+
+
+async def test_i11_more_frames_than_a_session_takes_end_it() -> None:
+    async with a_platform(face={"frames_max": 10}) as running:
+        terminal = await an_enrolled_terminal(running)
+        async with terminal.channel() as channel:
+            call = face_call(channel)
+            await call.write(start(LIN))
+            await call.read()
+            for sequence in range(1, 13):
+                await call.write(frame(sequence, b"x"))
+
+            assert refusal(await call.refused()).reason == "TOO_MANY_FRAMES"
+
+
+async def test_a_terminal_that_is_not_certified_for_faces_is_refused(running: RunningPlatform) -> None:
+    terminal = await an_enrolled_terminal(running, terminal_class=TerminalClass.CARD)
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN))
+
+        assert refusal(await call.refused()).metadata == {"needed": "III"}
+
+
+async def test_i02_a_revocation_ends_a_face_session_within_one_second(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN))
+        await call.read()
+        await running.write(
+            lambda connection: running.platform.domain.registry.revoke(
+                connection, terminal_id=terminal.terminal_id, reason="stolen", actor=ACTOR
+            )
+        )
+        began = time.monotonic()
+        error = await call.refused()
+
+        assert time.monotonic() - began < 1
+        assert refusal(error).reason == "TERMINAL_REVOKED"
+    await asyncio.sleep(0)
+    assert running.counted("face_sessions_open") == 0
