@@ -1,0 +1,5 @@
+"""What measures: each module times one promise of the design beside its yardstick, both in the same run."""
+
+from bench.run import run
+
+__all__ = ["run"]
