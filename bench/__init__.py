@@ -1,5 +1,1 @@
 """What measures: each module times one promise of the design beside its yardstick, both in the same run."""
-
-from bench.run import run
-
-__all__ = ["run"]

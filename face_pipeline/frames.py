@@ -1,0 +1,165 @@
+"""What passes between the stages of the pipeline, and between the pipeline and those who call it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+"""Axes (y, x, channel), BGR."""
+
+Points = NDArray[np.float32]
+"""Five landmarks, axes (point, xy), pixels: right eye, left eye, nose, right and left mouth corner.
+
+Right and left are the person's own. The camera does not mirror, so the person's right eye lies left in the image.
+"""
+
+Embedding = NDArray[np.float32]
+"""Shape (n,), unit length."""
+
+
+class Action(StrEnum):
+    """What the person is asked to do; left and right are the person's own."""
+
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+
+
+class Guidance(StrEnum):
+    """What to tell the person before the terminal."""
+
+    HOLD_STILL = "hold_still"
+    NO_FACE = "no_face"
+    SEVERAL_FACES = "several_faces"
+    COME_CLOSER = "come_closer"
+    MOVE_BACK = "move_back"
+    CENTRE_FACE = "centre_face"
+    MORE_LIGHT = "more_light"
+    LESS_LIGHT = "less_light"
+    BLURRED = "blurred"
+    STRAIGHTEN_HEAD = "straighten_head"
+    TURN_LEFT = "turn_left"
+    TURN_RIGHT = "turn_right"
+    LOOK_STRAIGHT = "look_straight"
+
+
+class Outcome(StrEnum):
+    """How a session ends."""
+
+    MATCHED = "matched"
+    NOT_MATCHED = "not_matched"
+    SPOOF_SUSPECTED = "spoof_suspected"
+    INSUFFICIENT = "insufficient"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture as the terminal sent it."""
+
+    sequence: int
+    captured_at: datetime
+    jpeg: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """Where a face is, in pixels; it may reach over the edge of the image."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def area(self) -> float:
+        """Square pixels."""
+        return self.width * self.height
+
+    def overlap(self, other: "Box") -> float:
+        """Return intersection over union with another box, in [0, 1]."""
+        across = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        down = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        if across <= 0 or down <= 0:
+            return 0.0
+        return across * down / (self.area + other.area - across * down)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Face:
+    """One detected face."""
+
+    box: Box
+    points: Points
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landmarks:
+    """Five points of the one face in a picture, (x, y) in pixels; right and left are the person's own."""
+
+    right_eye: tuple[float, float]
+    left_eye: tuple[float, float]
+    nose: tuple[float, float]
+    right_mouth: tuple[float, float]
+    left_mouth: tuple[float, float]
+    image_width: int
+    image_height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Challenge:
+    """What the person must do, in this order, and how long they have."""
+
+    actions: tuple[Action, ...]
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Template:
+    """An enrolled face: personal data, to be kept encrypted (`face_pipeline.templates`)."""
+
+    embedding: Embedding
+    model_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where the session stands after a frame."""
+
+    guidance: Guidance
+    action_index: int
+    """Which action of the challenge is being done; equals the number of actions when all are."""
+    action_fraction: float
+    """How far the present action has come, 0..1."""
+    good_frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivenessSummary:
+    """What spoke for and against a living person."""
+
+    passive_median: float | None
+    """Median of the model's live probability over the good frames, 0..1."""
+    challenge_passed: bool
+    continuity: float | None
+    """Lowest cosine between the face at rest and the face in a turn; None when it was not needed."""
+    reasons: tuple[str, ...]
+    """Stable words, from a small closed set (`face_pipeline.evidence.Reason`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The end of a session."""
+
+    outcome: Outcome
+    liveness: LivenessSummary
+    similarity: float | None
+    """Cosine to the template; only ever set when the face was found to be live."""
+    policy_version: str
+    model_versions: Mapping[str, str]
+    frames_used: int
+    stage_ms: Mapping[str, float]
+    """Time spent by stage over the whole session."""

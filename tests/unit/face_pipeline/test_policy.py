@@ -1,0 +1,48 @@
+"""A policy that contradicts itself is refused; two that differ have different versions."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from face_pipeline import FacePolicy, PolicyError
+
+
+def test_the_version_names_every_threshold() -> None:
+    policy = FacePolicy()
+
+    assert policy.version == FacePolicy().version
+    assert policy.version != replace(policy, passive_min=0.6).version
+    assert policy.version != replace(policy, challenge_deadline=timedelta(seconds=21)).version
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"similarity_low_value": 0.36}, "must not go below 0.363"),
+        ({"similarity_to_pay": 0.39}, "exceeds similarity_to_pay"),
+        ({"similarity_to_pay": 1.0}, "below 1"),
+        ({"detector_score_search": 0.9}, "searches above"),
+        ({"sharpness_min": 50.0}, "sharpness_min"),
+        ({"face_width_min": 120.0}, "face_width_min"),
+        ({"brightness_min": 200.0}, "brightness_min"),
+        ({"roll_upright_degrees": 31.0}, "roll_upright_degrees"),
+        ({"challenge_turns": 1}, "both sides"),
+        ({"nose_side_min": 0.08}, "nose_flat_max"),
+        ({"spoof_frames_min": 3}, "spoof_frames_min"),
+        ({"challenge_deadline": timedelta()}, "positive"),
+        ({"passive_min": 1.2}, "passive_min"),
+        ({"frames_max": 0}, "frames_max"),
+    ],
+)
+def test_a_threshold_that_cannot_be_meant_is_named(changes: dict[str, Any], mistake: str) -> None:
+    with pytest.raises(PolicyError, match=mistake):
+        replace(FacePolicy(), **changes)
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    with pytest.raises(PolicyError) as caught:
+        FacePolicy(passive_min=2, frames_max=0, challenge_turns=9)
+
+    assert len(caught.value.mistakes) == 3
