@@ -73,7 +73,5 @@ async def with_a_bare_id_number(attempt: Attempt, order: Order, id_number: str) 
             await call(ask)
         except PlatformRefusedError as refused:
             refusals += 1
-            attempt.report.event(
-                "refused", code=refused.code, reason=refused.reason, public=refused.public, **refused.metadata
-            )
+            attempt.report.event("refused", **refused.as_fields())
     return refusals == 2  # noqa: PLR2004  # both of the two above

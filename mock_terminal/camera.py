@@ -51,7 +51,7 @@ class Portrait:
             points = np.array(json.loads(landmarks.read_text(encoding="utf-8"))["points"], dtype=np.float64)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PortraitError(path=landmarks, problem='holds no {"points": [[x, y], ...]}') from error
-        if points.shape != (POINTS, 2) or points[1, 0] <= points[0, 0]:
+        if points.shape != (POINTS, 2) or not np.isfinite(points).all() or points[1, 0] <= points[0, 0]:
             raise PortraitError(
                 path=landmarks, problem="must hold five points, the person's right eye before the left one"
             )

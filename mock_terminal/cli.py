@@ -2,11 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 import uuid_utils
@@ -15,6 +15,7 @@ from mock_terminal import attack as attacks
 from mock_terminal.attack import Attack, Attempt
 from mock_terminal.camera import Camera, Portrait
 from mock_terminal.client import root_with_fingerprint
+from mock_terminal.connection import Connection
 from mock_terminal.errors import (
     InputError,
     OutcomeUnknownError,
@@ -25,13 +26,14 @@ from mock_terminal.errors import (
     UnreachableError,
 )
 from mock_terminal.face import Claim, Sitting, authenticate, outcome_name
-from mock_terminal.inputs import card_from, claim_from, pin_from
+from mock_terminal.folder import Folder
+from mock_terminal.inputs import card_from, claim_from, pin_from, roots_from
 from mock_terminal.journal import Journal
 from mock_terminal.patient import Patient
-from mock_terminal.payment import Cashier, DieAt, Order
+from mock_terminal.payment import DIED, Cashier, DieAt, Order
 from mock_terminal.report import Reporter
 from mock_terminal.scenes import Scene
-from mock_terminal.terminal import ENDED_FOR_GOOD, Connection, Folder
+from mock_terminal.terminal import ENDED_FOR_GOOD
 from mock_terminal.terminal import enroll as enroll_terminal
 from mock_terminal.terminal import renew as renew_terminal
 from shualian.terminal.v1 import settlement_pb2, types_pb2
@@ -62,6 +64,10 @@ class Exit(IntEnum):
     """Time ran out before the platform had seen enough."""
     CONSENT_REFUSED = 10
     """The person did not agree; other ways to pay are in the last event."""
+    INTERRUPTED = 130
+    """Stopped at the keyboard; a payment under way stays open in the journal, and `resume` finds out."""
+    DIED = DIED
+    """`pay --die-at`: dropped dead as told."""
 
 
 _DECISIONS: Final = {
@@ -116,7 +122,7 @@ def enroll(
     async def work() -> Exit:
         if root is None and not root_fingerprint:
             raise InputError("give --root-fingerprint or --root: without one anybody could pose as the platform")
-        roots_pem = root.read_bytes() if root else root_with_fingerprint(platform_enroll, root_fingerprint)
+        roots_pem = roots_from(root) if root else root_with_fingerprint(platform_enroll, root_fingerprint)
         identity = await enroll_terminal(
             Folder(path=state), address=platform_enroll, serial_number=serial, token=token, roots_pem=roots_pem
         )
@@ -194,32 +200,35 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     async def work() -> Exit:
         folder = Folder(path=state)
         bill = _bill(bill_number, business_type, total_fen, not_covered_fen)
-        async with folder.channel(platform) as channel:
-            cashier = Cashier(channel, Journal(state), report, die_at=die_at)
-            if await cashier.resume():
-                return Exit.OUTCOME_UNKNOWN
-            if card_file is not None:
-                authorization = settlement_pb2.Authorization(card=card_from(card_file))
-            else:
-                camera = _camera(portrait, landmarks, Scene.LIVE_HEAD, seed)
-                sitting = Sitting(
-                    claim=_claim(claim),
-                    camera=camera,
-                    patient=Patient(),
-                    business_type=bill.business_type,
-                    consents=consent,
-                )
-                decision = await authenticate(channel, sitting, report)
-                if not decision.assertion:
-                    return _DECISIONS.get(outcome_name(decision), Exit.REFUSED)
-                pin = pin_from(pin_file) if pin_file else ""
-                face = settlement_pb2.FaceAuthorization(assertion=decision.assertion, pin=pin)
-                authorization = settlement_pb2.Authorization(face=face)
-            order = Order(
-                transaction_id=transaction_id or str(uuid_utils.uuid7()), bill=bill, authorization=authorization
+        card = card_from(card_file) if card_file else None
+        pin = pin_from(pin_file) if pin_file else ""
+        sitting = None
+        if card is None:
+            sitting = Sitting(
+                claim=_claim(claim),
+                camera=_camera(portrait, landmarks, Scene.LIVE_HEAD, seed),
+                patient=Patient(),
+                business_type=bill.business_type,
+                consents=consent,
             )
-            quote = await cashier.quote(order)
-            await cashier.settle(order, quote.quote_id, repeat=repeat)
+        with folder.paying():
+            async with folder.channel(platform) as channel:
+                cashier = Cashier(channel, Journal(state), report, die_at=die_at)
+                if await cashier.resume():
+                    return Exit.OUTCOME_UNKNOWN
+                if sitting is None:
+                    authorization = settlement_pb2.Authorization(card=card)
+                else:
+                    decision = await authenticate(channel, sitting, report)
+                    if not decision.assertion:
+                        return _DECISIONS.get(outcome_name(decision), Exit.REFUSED)
+                    face = settlement_pb2.FaceAuthorization(assertion=decision.assertion, pin=pin)
+                    authorization = settlement_pb2.Authorization(face=face)
+                order = Order(
+                    transaction_id=transaction_id or str(uuid_utils.uuid7()), bill=bill, authorization=authorization
+                )
+                quote = await cashier.quote(order)
+                await cashier.settle(order, quote.quote_id, repeat=repeat)
         return Exit.OK
 
     _leave(work, report)
@@ -231,8 +240,10 @@ def resume(*, platform: Platform, state: State = DEFAULT_STATE, as_json: Json = 
     report = Reporter(as_json=as_json)
 
     async def work() -> Exit:
-        async with Folder(path=state).channel(platform) as channel:
-            left = await Cashier(channel, Journal(state), report).resume()
+        folder = Folder(path=state)
+        with folder.paying():
+            async with folder.channel(platform) as channel:
+                left = await Cashier(channel, Journal(state), report).resume()
         report.event("resumed", unfinished=len(left))
         return Exit.OUTCOME_UNKNOWN if left else Exit.OK
 
@@ -279,25 +290,21 @@ def attack(
     _leave(work, report)
 
 
-def _leave(work: Callable[[], Awaitable[Exit]], report: Reporter) -> None:
+def _leave(work: Callable[[], Coroutine[Any, Any, Exit]], report: Reporter) -> None:
     """Run a verb and leave with its exit code; what goes wrong is told in one event."""
-
-    async def run_verb() -> Exit:
-        return await work()
-
     try:
-        code = asyncio.run(run_verb())
+        code = asyncio.run(work())
     except TerminalError as error:
         code = _exit_of(error)
-        fields: dict[str, object] = {"reason": error.reason, "message": str(error)}
-        if isinstance(error, PlatformRefusedError):
-            fields |= {"code": error.code, "violations": dict(error.violations), **error.metadata}
-        report.event("failed", **fields)
+        fields = error.as_fields() if isinstance(error, PlatformRefusedError) else {"reason": error.reason}
+        report.event("failed", **fields, message=str(error))
     except OSError as error:
         code = Exit.USAGE
-        report.event(
-            "failed", reason="INPUT_UNUSABLE", message=f"{error.filename or ''} {error.strerror or ''}".strip()
-        )
+        message = f"{error.filename or ''} {error.strerror or ''}".strip()
+        report.event("failed", reason="INPUT_UNUSABLE", message=message)
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+        report.event("stopped")
     raise typer.Exit(code)
 
 

@@ -4,6 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
+
+DEFINITE: Final = frozenset(
+    {
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "UNAUTHENTICATED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+    }
+)
+"""Codes that say no. Any other (INTERNAL, UNKNOWN, CANCELLED ...) says that something broke, maybe half way."""
 
 
 class TerminalError(Exception):
@@ -55,7 +71,7 @@ class OutcomeUnknownError(TerminalError):
         self.transaction_id = transaction_id
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class PlatformRefusedError(TerminalError):
     """The platform answered with an error; its google.rpc details, typed."""
 
@@ -65,13 +81,35 @@ class PlatformRefusedError(TerminalError):
     """Stable upper-case reason from ErrorInfo, or the code's name when there is none."""
     public: str
     """Sentence for people."""
+    is_platforms_word: bool = False
+    """Whether ErrorInfo came with it; without, it may be the network, or a gateway, that speaks."""
     retry_after: timedelta | None = None
     """From RetryInfo."""
+    request_id: str = ""
+    """From RequestInfo: what to quote when asking the platform's operators."""
     violations: Mapping[str, str] = field(default_factory=dict)
     """Field to description, from BadRequest."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """From ErrorInfo."""
+    attempts: int = 1
+    """How often it had been asked by then; an attempt before the last may have had an effect."""
 
     def __str__(self) -> str:
         """Say it in one line."""
         return f"{self.reason} ({self.code}): {self.public}"
+
+    @property
+    def is_definite(self) -> bool:
+        """Return whether what was asked has certainly not been done."""
+        return self.is_platforms_word and self.attempts == 1 and self.code in DEFINITE
+
+    def as_fields(self) -> dict[str, object]:
+        """Return it as fields of an event: the platform's own details beside the standard ones, which win."""
+        fields: dict[str, object] = {**self.metadata, "code": self.code, "reason": self.reason, "public": self.public}
+        if self.violations:
+            fields["violations"] = dict(self.violations)
+        if self.retry_after is not None:
+            fields["retry_after_seconds"] = self.retry_after.total_seconds()
+        if self.request_id:
+            fields["request_id"] = self.request_id
+        return fields

@@ -123,7 +123,7 @@ def _guidance(guidance: face_pb2.Guidance) -> dict[str, object]:
     return {
         "hint": face_pb2.Hint.Name(guidance.hint).removeprefix("HINT_"),
         "action_index": guidance.action_index,
-        "action_progress": round(guidance.action_progress, 2),
+        "action_progress": round(guidance.action_progress, 2) + 0.0,  # minus zero becomes zero
     }
 
 

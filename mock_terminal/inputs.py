@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from mock_terminal.errors import InputError
 from mock_terminal.face import Claim
 from shualian.terminal.v1 import settlement_pb2
@@ -32,14 +34,35 @@ def card_from(path: Path) -> settlement_pb2.CardAuthorization:
 
 
 def pin_from(path: Path) -> str:
-    """Read a PIN, the first line of a file; `-` is standard input."""
-    return (_text(path).splitlines() or [""])[0].strip()
+    """Read a PIN, the first line of a file; `-` is standard input.
+
+    Raises:
+        InputError: there is nothing in it.
+    """
+    pin = (_text(path).splitlines() or [""])[0].strip()
+    if not pin:
+        raise InputError(f"{path} holds no PIN")
+    return pin
+
+
+def roots_from(path: Path) -> bytes:
+    """Read the root certificates to trust, PEM.
+
+    Raises:
+        InputError: it is not that.
+    """
+    pem = _text(path).encode()
+    try:
+        x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise InputError(f"{path} holds no certificate in PEM") from error
+    return pem
 
 
 def _strings(path: Path, names: tuple[str, ...]) -> dict[str, str]:
     try:
         found: Any = json.loads(_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no JSON") from error
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
         raise InputError(f"{path} must hold a JSON object with {' and '.join(names)}, both text")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from mock_terminal.disk import make_private
 from mock_terminal.errors import StateError
 
 
@@ -59,9 +60,18 @@ class Journal:
                 raise StateError(f"transaction {transaction_id} is in the journal already") from error
 
     def end(self, transaction_id: str, state: EntryState) -> None:
-        """Write down what became of a transaction."""
+        """Write down what became of an open transaction; on disk when this returns.
+
+        Raises:
+            StateError: it is not open: never begun here, or ended before.
+        """
         with self._open() as database:
-            database.execute("UPDATE entries SET state = ? WHERE transaction_id = ?", (state, transaction_id))
+            changed = database.execute(
+                "UPDATE entries SET state = ? WHERE transaction_id = ? AND state = ?",
+                (state, transaction_id, EntryState.OPEN),
+            )
+            if changed.rowcount != 1:
+                raise StateError(f"transaction {transaction_id} is not open in the journal")
 
     def entries(self) -> list[Entry]:
         """Return all transactions, oldest first."""
@@ -80,9 +90,10 @@ class Journal:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """Yield the database inside one transaction that is on disk when the block ends."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path.parent)
             with closing(sqlite3.connect(self._path)) as database, database:
-                database.execute("PRAGMA synchronous=FULL")
+                # FULL leaves a gap: the rollback journal's deletion may be lost with the power, and the commit with it.
+                database.execute("PRAGMA synchronous=EXTRA")
                 database.execute(
                     "CREATE TABLE IF NOT EXISTS entries (transaction_id TEXT PRIMARY KEY, bill_number TEXT NOT NULL,"
                     " total_fen INTEGER NOT NULL, state TEXT NOT NULL)"

@@ -3,19 +3,22 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
 import uuid_utils
 from grpc import aio
 
-from mock_terminal.client import CALL_SECONDS_MAX, RETRYABLE, call
-from mock_terminal.errors import OutcomeUnknownError, PlatformRefusedError, UnreachableError
+from mock_terminal.client import CALL_SECONDS_MAX, call
+from mock_terminal.errors import OutcomeUnknownError, PlatformRefusedError, StateError, UnreachableError
 from mock_terminal.journal import Entry, EntryState, Journal
 from mock_terminal.report import Reporter
 from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc
 
 DIED: Final = 137
+NOT_UNDER_WAY_AFTER: Final = timedelta(days=7)
+"""No Settle is still on its way after this, whatever the clocks say."""
 
 
 class DieAt(StrEnum):
@@ -76,14 +79,14 @@ class Cashier:
         try:
             answer = await call(lambda: self._stub.Settle(request, timeout=CALL_SECONDS_MAX))
         except PlatformRefusedError as refused:
-            if refused.code not in RETRYABLE:  # a definite no; "later" leaves it open
-                self._journal.end(order.transaction_id, EntryState.REFUSED)
+            if refused.is_definite:
+                self._end(order.transaction_id, EntryState.REFUSED)
                 raise
             return await self._found_out(order.transaction_id, refused)
         except UnreachableError as error:
             return await self._found_out(order.transaction_id, error)
         self._die_if(DieAt.ANSWER_RECEIVED)
-        self._journal.end(order.transaction_id, EntryState.SETTLED)
+        self._end(order.transaction_id, EntryState.SETTLED)
         self._report.event("settled", **_receipt(answer.receipt))
         if repeat:
             again = await call(lambda: self._stub.Settle(request, timeout=CALL_SECONDS_MAX))
@@ -95,8 +98,11 @@ class Cashier:
         for entry in self._journal.unfinished():
             try:
                 await self.find_out(entry.transaction_id)
-            except (PlatformRefusedError, UnreachableError) as error:
+            except PlatformRefusedError as refused:
+                self._report.event("unresolved", transaction_id=entry.transaction_id, why=str(refused))
+            except UnreachableError as error:  # nor will it be there for the next one
                 self._report.event("unresolved", transaction_id=entry.transaction_id, why=str(error))
+                break
         return self._journal.unfinished()
 
     async def find_out(self, transaction_id: str) -> settlement_pb2.Receipt | None:
@@ -105,30 +111,48 @@ class Cashier:
         Returns the receipt, None when it is certainly not paid.
         """
         look_up = settlement_pb2.GetSettlementRequest(transaction_id=transaction_id)
+        is_unknown = False
         try:
             found = await call(lambda: self._stub.GetSettlement(look_up, timeout=CALL_SECONDS_MAX))
         except PlatformRefusedError as refused:
-            if refused.code != "NOT_FOUND":
+            is_unknown = refused.reason == "SETTLEMENT_NOT_FOUND"
+            if not is_unknown:
                 raise
         else:
             if found.state == settlement_pb2.SETTLEMENT_STATE_SETTLED:
-                self._journal.end(transaction_id, EntryState.SETTLED)
+                self._end(transaction_id, EntryState.SETTLED)
                 self._report.event("settled", resumed=True, **_receipt(found.receipt))
                 return found.receipt
+        await self._reverse(transaction_id, is_unknown=is_unknown)
+        return None
+
+    async def _reverse(self, transaction_id: str, *, is_unknown: bool) -> None:
+        """Make sure that a transaction is not and will not be paid.
+
+        Args:
+            transaction_id: of the Settle.
+            is_unknown: whether the platform has just said that it never saw it.
+        """
         reverse = settlement_pb2.ReverseRequest(
             transaction_id=str(uuid_utils.uuid7()), settlement_transaction_id=transaction_id
         )
-        done = await call(lambda: self._stub.Reverse(reverse, timeout=CALL_SECONDS_MAX))
-        self._journal.end(transaction_id, EntryState.REVERSED)
+        try:
+            done = await call(lambda: self._stub.Reverse(reverse, timeout=CALL_SECONDS_MAX))
+        except PlatformRefusedError as refused:
+            if not (is_unknown and _is_never_taken(refused, transaction_id)):
+                raise
+            self._end(transaction_id, EntryState.REFUSED)
+            self._report.event("never_arrived", transaction_id=transaction_id)
+            return
+        self._end(transaction_id, EntryState.REVERSED)
         self._report.event("reversed", transaction_id=transaction_id, money_moved_back=done.money_moved_back)
-        return None
 
     async def _found_out(self, transaction_id: str, cause: Exception) -> settlement_pb2.Receipt:
         """Return the receipt of a Settle whose answer got lost.
 
         Raises:
             OutcomeUnknownError: nobody could be asked.
-            PlatformRefusedError, UnreachableError: it is certainly not paid; the cause of the doubt is raised again.
+            PlatformRefusedError, UnreachableError: it is certainly not paid; the cause of the doubt, again.
         """
         try:
             receipt = await self.find_out(transaction_id)
@@ -138,9 +162,32 @@ class Cashier:
             raise cause
         return receipt
 
+    def _end(self, transaction_id: str, state: EntryState) -> None:
+        """Note the outcome; one that cannot be noted is for `resume` to find again.
+
+        Raises:
+            OutcomeUnknownError: the journal cannot be written, so it goes on saying "open".
+        """
+        try:
+            self._journal.end(transaction_id, state)
+        except StateError as error:
+            raise OutcomeUnknownError(transaction_id) from error
+
     def _die_if(self, moment: DieAt) -> None:
         if self._die_at is moment:
             os._exit(DIED)
+
+
+def _is_never_taken(refused: PlatformRefusedError, transaction_id: str) -> bool:
+    """Return whether a Settle of this id, which the platform has never seen, can no longer be taken.
+
+    Then there is nothing to reverse. Without this, one that was off for too long would have it open for ever.
+    """
+    if refused.reason == "TRANSACTION_ID_NOT_V7":
+        return True
+    # The reversal has an id of its own, refused as well when the clock is wrong: only a very old one is beyond doubt.
+    age_ms = uuid_utils.uuid7().timestamp - uuid_utils.UUID(transaction_id).timestamp
+    return refused.reason == "TRANSACTION_ID_TIME" and timedelta(milliseconds=age_ms) > NOT_UNDER_WAY_AFTER
 
 
 def _shares(shares: settlement_pb2.Shares) -> dict[str, int]:

@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 
 
 class Reporter:
@@ -23,5 +24,12 @@ class Reporter:
             sys.stdout.write(json.dumps({"event": name, "ms": ms, **fields}, ensure_ascii=False) + "\n")
             sys.stdout.flush()
             return
-        shown = "  ".join(f"[dim]{key}[/] {value}" for key, value in fields.items() if value not in (None, "", []))
+        shown = "  ".join(
+            f"[dim]{key}[/] {_text(value)}" for key, value in fields.items() if value not in (None, "", [])
+        )
         self._console.print(f"[dim]{ms:>7} ms[/]  [bold]{name}[/]  {shown}")
+
+
+def _text(value: object) -> str:
+    """Return a value as people write it; brackets in it are no markup."""
+    return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))
