@@ -20,7 +20,6 @@ from device_registry import (
     admit,
 )
 from device_registry.attestation import TokenProof
-from device_registry.authority import CertificateLifetimes
 from device_registry.certificates import fingerprint_from_der
 from device_registry.errors import (
     CertificateRevokedError,
@@ -34,14 +33,11 @@ from device_registry.errors import (
     TokenRefusedError,
     TokenUsedError,
     TooManyChallengesError,
-    TransitionLostError,
 )
 from device_registry.keys import make_private_key
-from device_registry.lifecycle import Transition
 from device_registry.tables import audit_log, enrollment_nonces, enrollment_tokens, terminals
-from tests.support.authority import a_signing_request, a_signing_request_signed_by_another_key, an_authority
+from tests.support.authority import a_signing_request, a_signing_request_signed_by_another_key
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site, a_terminal, enrolled
-from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -354,35 +350,6 @@ def test_a_key_that_another_terminal_has_is_refused(
         )
 
     assert (refused.value.terminal_id, refused.value.holder_id) == (clone.terminal_id, terminal.terminal_id)
-
-
-def test_a_change_decided_on_an_old_state_is_lost(
-    connection: Connection, bench: RegistryBench, terminal: Terminal
-) -> None:
-    stale = Transition(
-        terminal_id=terminal.terminal_id,
-        origin=TerminalState.ACTIVE,
-        target=TerminalState.SUSPENDED,
-        reason="read too early",
-        actor=OPERATOR,
-        at=bench.clock.now(),
-    )
-
-    with pytest.raises(TransitionLostError):
-        bench.registry._changes.move(connection, stale, request_id="")  # noqa: SLF001 - the race itself
-
-    assert bench.registry.terminal(connection, terminal.terminal_id).state is TerminalState.REGISTERED
-
-
-def test_renewal_is_due_early_when_the_authority_itself_ends_soon(connection: Connection, tmp_path: Path) -> None:
-    clock = Clock()
-    authority = an_authority(tmp_path, clock, CertificateLifetimes(issuing=timedelta(days=3)))
-    bench = a_registry(tmp_path, clock, authority=authority)
-    terminal = a_terminal(connection, bench.registry, state=TerminalState.ACTIVE)
-
-    (certificate,) = bench.registry.certificates(connection, terminal.terminal_id)
-
-    assert certificate.not_after == clock.now() + timedelta(days=3)
 
 
 def test_i03_neither_token_nor_nonce_rests_in_clear(

@@ -17,6 +17,7 @@ from device_registry import (
     TerminalState,
     admit,
 )
+from device_registry.authority import CertificateLifetimes
 from device_registry.certificates import fingerprint_from_der
 from device_registry.errors import (
     CertificateForeignError,
@@ -28,8 +29,9 @@ from device_registry.errors import (
     TooManyCertificatesError,
 )
 from device_registry.keys import make_private_key
-from tests.support.authority import a_signing_request
+from tests.support.authority import a_signing_request, an_authority
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_terminal, current_fingerprint
+from tests.support.clock import Clock
 
 C = CertificateStatus
 
@@ -204,3 +206,14 @@ def test_a_terminal_gets_a_bounded_number_of_certificates_a_day(
     assert refused.value.retry_after == timedelta(days=1) - timedelta(minutes=3)
     bench.clock.advance(refused.value.retry_after)
     assert renewed(connection, bench, terminal, fingerprint)
+
+
+def test_renewal_is_due_early_when_the_authority_itself_ends_soon(connection: Connection, tmp_path: Path) -> None:
+    clock = Clock()
+    authority = an_authority(tmp_path, clock, CertificateLifetimes(issuing=timedelta(days=3)))
+    bench = a_registry(tmp_path, clock, authority=authority)
+    terminal = a_terminal(connection, bench.registry, state=TerminalState.ACTIVE)
+
+    (certificate,) = bench.registry.certificates(connection, terminal.terminal_id)
+
+    assert certificate.not_after == clock.now() + timedelta(days=3)

@@ -8,7 +8,14 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from device_registry import SiteKind, TerminalClass, TerminalFilter, TerminalState
-from device_registry.errors import FieldInvalidError, SerialNumberTakenError, SiteUnknownError, TerminalUnknownError
+from device_registry.errors import (
+    FieldInvalidError,
+    SerialNumberTakenError,
+    SiteUnknownError,
+    TerminalUnknownError,
+    TransitionLostError,
+)
+from device_registry.lifecycle import Transition
 from device_registry.tables import sites, terminals
 from tests.support.builders import OPERATOR, RegistryBench, a_site, a_terminal
 
@@ -176,3 +183,20 @@ def test_a_naive_time_is_refused(connection: Connection) -> None:
 
     with pytest.raises(StatementError):
         connection.execute(sites.insert(), row)
+
+
+def test_a_change_decided_on_an_old_state_is_lost(connection: Connection, bench: RegistryBench) -> None:
+    terminal = a_terminal(connection, bench.registry, state=TerminalState.REGISTERED)
+    stale = Transition(
+        terminal_id=terminal.terminal_id,
+        origin=TerminalState.ACTIVE,
+        target=TerminalState.SUSPENDED,
+        reason="read too early",
+        actor=OPERATOR,
+        at=bench.clock.now(),
+    )
+
+    with pytest.raises(TransitionLostError):
+        bench.registry._changes.move(connection, stale, request_id="")  # noqa: SLF001 - the race itself
+
+    assert bench.registry.terminal(connection, terminal.terminal_id).state is TerminalState.REGISTERED
