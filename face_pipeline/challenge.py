@@ -74,7 +74,8 @@ class HeadTurn:
         self._returned = True
         self._deviation = 0.0
         self._went_wrong = False
-        self._flat_frames = 0
+        self._passed_between = False
+        self._flat = False
 
     @property
     def index(self) -> int:
@@ -92,9 +93,14 @@ class HeadTurn:
         return self._went_wrong
 
     @property
-    def looked_flat(self) -> bool:
-        """Whether something was turned whose nose stayed in its plane."""
-        return self._flat_frames >= self._policy.flat_frames_min
+    def is_flat(self) -> bool:
+        """Whether the last frame shows something that was turned and whose nose stayed in its plane."""
+        return self._flat
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the head is turned as far as a turn asks, to either side."""
+        return abs(self._deviation) >= self._policy.nose_side_min
 
     @property
     def rested(self) -> bool:
@@ -115,9 +121,11 @@ class HeadTurn:
             return Guidance.LOOK_STRAIGHT
         if self._rest is None:
             return Guidance.HOLD_STILL if self._is_frontal else Guidance.LOOK_STRAIGHT
-        if not self._may_count:
+        action = self._actions[self._index]
+        too_fast = SIGN[action] * self._deviation >= self._policy.nose_side_min and not self._passed_between
+        if not self._may_count or too_fast:
             return Guidance.LOOK_STRAIGHT
-        return GUIDANCE[self._actions[self._index]]
+        return GUIDANCE[action]
 
     def observe(self, points: Points) -> bool:
         """Take in one good frame; return whether the action under way is now reached (see `advance`)."""
@@ -128,18 +136,22 @@ class HeadTurn:
             return False
         if self.passed:
             return False
+        side = self._policy.nose_side_min
         self._deviation = offset - self._rest.offset
         turned = width < (1 - self._policy.foreshortening_min) * self._rest.narrowness
-        self._flat_frames += turned and abs(self._deviation) < self._policy.nose_flat_max
-        self._returned |= abs(self._deviation) < self._policy.nose_side_min / 2
+        self._flat = turned and abs(self._deviation) < self._policy.nose_flat_max
+        self._returned |= abs(self._deviation) < side / 2
         towards = SIGN[self._actions[self._index]] * self._deviation
-        self._went_wrong |= self._returned and towards <= -self._policy.nose_side_min
-        return self._may_count and towards >= self._policy.nose_side_min
+        self._went_wrong |= self._returned and towards <= -side
+        # A head comes to its turn through the poses between; single pictures of a face at rest and turned do not.
+        self._passed_between |= self._policy.between_min * side <= towards <= self._policy.between_max * side
+        return self._may_count and self._passed_between and towards >= side
 
     def advance(self) -> None:
         """Count the action as done; the caller has made sure that it is still the same person."""
         self._index += 1
         self._returned = False
+        self._passed_between = False
         self._deviation = 0.0
 
     @property

@@ -70,11 +70,18 @@ class FacePolicy:
     passive_frames_min: int = 5
     """good frames before the median may speak for live"""
     spoof_frames_min: int = 10
-    """good frames before a low median alone ends the session"""
+    """good frames before low ones alone end the session"""
+    passive_low_share_max: float = 0.40
+    """of all good frames of a session, whoever was in them; honest simulated visits have none, screens 0.6 to 1"""
+    passive_rest_min: float = 0.70
+    """probability of live of the frame at rest that is matched; simulated heads 0.87..1.0, screens 0.02..0.83"""
+    passive_turn_min: float = 0.50
+    """same, of a frame that counts as a turn; simulated heads 0.88..1.0 (a portrait of 90 px blown up: 0.21..1.0)"""
 
     # Head turn (DESIGN 9: real turns 0.63..0.80 over both sides, photos at most 0.18).
-    challenge_turns: int = 2
-    """turns asked for, in random order, both sides among them"""
+    challenge_turns: int = 3
+    """turns asked for, in random order, both sides among them: six orders, so that a fixed video of turns fits one time
+    in six; the third costs 0.4 s (honest simulated visits: median 1.8 s, with two 1.4 s)"""
     challenge_deadline: timedelta = timedelta(seconds=20)
     """from `Accepted`"""
     baseline_frames_min: int = 3
@@ -86,13 +93,22 @@ class FacePolicy:
     foreshortening_min: float = 0.12
     """relative narrowing of eye distance against face height that shows that something was turned"""
     flat_frames_min: int = 3
-    """frames turned but flat before this counts as evidence"""
+    """frames turned but flat before this counts as evidence, at the deadline"""
+    flat_frames_max: int = 12
+    """frames turned but flat that end the session: one second of a picture turned in the hand"""
+    between_min: float = 0.25
+    """of nose_side_min: a head must be seen between rest and turn; below, the detector's wandering would do"""
+    between_max: float = 0.90
+    """same; 0.25 to 0.9 is 7 to 26 degrees, two frames at 75 degrees and 6 frames a second"""
 
     # Identity.
     continuity_min: float = 0.363
-    """cosine between the face at rest and in a turn; a head turned by 30 degrees keeps 0.6 and more"""
+    """cosine of a turn, and of a frame drawn at random, to the face at rest; 0.6 and more at 30 degrees, 0.4 at 36"""
     continuity_misses_max: int = 2
-    """turned frames that may fail this before the face counts as exchanged (one may be smeared)"""
+    """frames that may fail this before the face counts as exchanged (one may be smeared)"""
+    likeness_min: float = 0.65
+    """correlation of a crop with the one before; below, it is asked who it is. Simulated: the same head 12 degrees on
+    has 0.66 in 19 of 20 cases, two people have at most 0.61"""
     similarity_to_pay: float = 0.43
     """cosine (FAR 8e-5, person-averaged FRR 3.4 %)"""
     similarity_low_value: float = 0.40
@@ -107,6 +123,10 @@ class FacePolicy:
     """frames in a row without the face before the evidence starts anew"""
     tracking_overlap_min: float = 0.15
     """intersection over union of the face in neighbouring frames; below it, it is another presence"""
+    frame_gap_max: timedelta = timedelta(milliseconds=1500)
+    """between frames looked at; after a longer one it is another presence. A loaded server skips some: hence not 1 s"""
+    restarts_max: int = 3
+    """presences that may break off in one session: one steps aside once or twice, not all the time"""
 
     def __post_init__(self) -> None:
         """Refuse a policy that contradicts itself or goes below the floor.
@@ -131,7 +151,13 @@ class FacePolicy:
             "detector_score_accept",
             "detector_overlap_max",
             "passive_min",
+            "passive_low_share_max",
+            "passive_rest_min",
+            "passive_turn_min",
+            "between_min",
+            "between_max",
             "continuity_min",
+            "likeness_min",
         )
         counts = ("passive_frames_min", "baseline_frames_min", "flat_frames_min", "frames_max", "bad_frames_max")
         return [
@@ -146,7 +172,10 @@ class FacePolicy:
             (not 2 <= self.challenge_turns <= 6, "challenge_turns must be 2 to 6: both sides are needed"),  # noqa: PLR2004 - the sentence says it
             (self.nose_side_min <= self.nose_flat_max, "nose_side_min must exceed what a photo reaches, nose_flat_max"),
             (self.spoof_frames_min < self.passive_frames_min, "spoof_frames_min must be at least passive_frames_min"),
+            (self.flat_frames_max < self.flat_frames_min, "flat_frames_max must be at least flat_frames_min"),
+            (self.between_min >= self.between_max, "between_min must be below between_max"),
             (self.challenge_deadline <= timedelta(), "challenge_deadline must be positive"),
+            (self.frame_gap_max <= timedelta(), "frame_gap_max must be positive"),
             *[(not 0 <= getattr(self, name) <= 1, f"{name} must lie in 0..1") for name in shares],
             *[(getattr(self, name) < 1, f"{name} must be at least 1") for name in counts],
         ]

@@ -2,23 +2,27 @@
 
 A session is a pure state machine: frames go in, guidance or a verdict comes out. It reads no clock, no file and no
 database, so that a test can replay it. Cheap steps run on every frame (decode, search, quality), the passive model on
-the good ones, the embedding on three: the best frame at rest, and one in each turn. Only a face that was found to be
-live is ever compared to the template (I9), and whatever is missing at the end is never read as a yes (I10).
+the good ones, the embedding on few: the best frame at rest, one in each turn, and before each turn one drawn at random,
+so that the liveness of one face does not speak for another. Only a face that was found to be live is ever compared to
+the template (I9), and whatever is missing at the end is never read as a yes (I10).
 
 A session belongs to one thread at a time; the stages it shares with other sessions are safe to share.
 """
 
 import hashlib
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from face_pipeline.alignment import aligned_crop
 from face_pipeline.challenge import HeadTurn, nose_offset
+from face_pipeline.continuity import likeness, thumbnail
 from face_pipeline.decode import decode_frame
 from face_pipeline.detection import Detector
 from face_pipeline.embedding import Embedder
 from face_pipeline.errors import FrameError, FrameOrderError, SessionEndedError
-from face_pipeline.evidence import Evidence, Reason, Stopwatch
+from face_pipeline.evidence import Evidence, Reason, Stopwatch, Witness
 from face_pipeline.frames import (
     Challenge,
     Embedding,
@@ -37,6 +41,7 @@ from face_pipeline.matching import similarity
 from face_pipeline.policy import FacePolicy
 from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
 from face_pipeline.runtime import Models
+from face_pipeline.suspicion import Suspicion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class FaceSession:
         template: Template | None,
         similarity_min: float,
         model_versions: dict[str, str],
+        draw: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self._stages = stages
         self._policy = policy
@@ -77,11 +83,14 @@ class FaceSession:
         self._template = template
         self._similarity_min = similarity_min
         self._model_versions = model_versions
+        self._draw = draw
         self._turn = HeadTurn(challenge, policy)
-        self._evidence = Evidence()
+        self._evidence = Evidence(witness=Witness(draw))
+        self._suspicion = Suspicion()
         self._watch = Stopwatch()
         self._seen: set[bytes] = set()
         self._first_at: datetime | None = None
+        self._looked_at: datetime | None = None
         self._last: Frame | None = None
         self._frames = 0
         self._bad_frames = 0
@@ -109,6 +118,7 @@ class FaceSession:
         elif self._late(frame):
             return self.expire()
         else:
+            self._mind_the_gap(frame)
             guidance = self._look(image)
         verdict = self._decided()
         if verdict is None and self._frames >= self._policy.frames_max:
@@ -120,9 +130,10 @@ class FaceSession:
         if self._verdict is not None:
             return self._verdict
         enough = self._evidence.good_frames >= self._policy.passive_frames_min
-        if enough and not self._passive_clear:
+        doubtful = self._suspicion.mostly_paper(self._policy.passive_frames_min, self._policy)
+        if doubtful or (enough and not self._passive_clear):
             return self._end(Outcome.SPOOF_SUSPECTED, Reason.PASSIVE_LOW)
-        if enough and self._turn.looked_flat and not self._turn.passed:
+        if self._suspicion.flat_frames >= self._policy.flat_frames_min and not self._turn.passed:
             return self._end(Outcome.SPOOF_SUSPECTED, Reason.FLAT_TURN)
         missing = [
             *([] if self._evidence.good_frames else [Reason.NO_FACE]),
@@ -151,6 +162,12 @@ class FaceSession:
 
     def _late(self, frame: Frame) -> bool:
         return self._first_at is not None and frame.captured_at - self._first_at > self._challenge.deadline
+
+    def _mind_the_gap(self, frame: Frame) -> None:
+        """Take what is seen after a long gap for another presence: nobody knows who was there meanwhile."""
+        last, self._looked_at = self._looked_at, frame.captured_at
+        if last is not None and frame.captured_at - last > self._policy.frame_gap_max:
+            self._start_anew()
 
     def _look(self, image: Image) -> Guidance:
         with self._watch.stage("detect"):
@@ -186,39 +203,77 @@ class FaceSession:
         self._evidence.lost_frames = 0
 
     def _start_anew(self) -> None:
-        self._evidence = Evidence()
+        self._suspicion.restarts += self._evidence.good_frames > 0
+        self._evidence = Evidence(witness=Witness(self._draw))
         self._turn = HeadTurn(self._challenge, self._policy)
 
     def _take(self, image: Image, face: Face, crop: Image, quality: CropQuality) -> Guidance:
         """Add a good frame to the evidence; return what comes next."""
         with self._watch.stage("liveness"):
-            self._evidence.passive.append(self._stages.passive.live_probability(image, face.box))
-        if self._turn.index == 0:
-            self._offer_anchor(face, crop, quality)
-        if self._turn.observe(face.points) and self._same_person(crop):
-            self._turn.advance()
-        return self._turn.guidance
+            live = self._stages.passive.live_probability(image, face.box)
+        self._notice_another(crop)
+        evidence, turn = self._evidence, self._turn
+        evidence.passive.append(live)
+        self._suspicion.judged(live, self._policy)
+        spare: Image | None = crop
+        if turn.index == 0 and live >= self._policy.passive_rest_min:
+            spare = self._offer_anchor(face, crop, quality)
+        if evidence.anchor is None:
+            return turn.guidance  # nothing to hold a turn against
+        reached = turn.observe(face.points)
+        self._suspicion.flat_frames += turn.is_flat
+        if reached and live >= self._policy.passive_turn_min and self._same_person(crop):
+            turn.advance()
+            evidence.witness.begin_again()
+        elif spare is not None and not turn.is_far:
+            evidence.witness.offer(spare)
+        return turn.guidance
 
-    def _offer_anchor(self, face: Face, crop: Image, quality: CropQuality) -> None:
-        """Keep the best frame at rest: frontal first, then sharp, then large."""
+    def _notice_another(self, crop: Image) -> None:
+        """Ask who it is when the face looks unlike the frame before; another one inherits nothing."""
+        last, self._evidence.last_look = self._evidence.last_look, thumbnail(crop)
+        if last is None or likeness(last, self._evidence.last_look) >= self._policy.likeness_min:
+            return
+        if self._evidence.anchor is not None:
+            if self._cosine_to_anchor(crop) >= self._policy.continuity_min:
+                return
+            self._suspicion.identity_misses += 1
+        self._start_anew()
+        self._evidence.last_look = thumbnail(crop)
+
+    def _offer_anchor(self, face: Face, crop: Image, quality: CropQuality) -> Image | None:
+        """Keep the best frame at rest: frontal first, then sharp, then large. Return the crop that is left over."""
         offset = abs(nose_offset(face.points))
         if offset > self._policy.frontal_offset_max:
-            return
+            return crop
         score = (1 - offset) * min(quality.sharpness, 4 * self._policy.sharpness_min_enroll) * face.box.width
-        if score > self._evidence.anchor_score:
-            self._evidence.anchor, self._evidence.anchor_score = crop, score
-            self._evidence.anchor_embedding = None
+        evidence = self._evidence
+        if score <= evidence.anchor_score:
+            return crop
+        left_over, evidence.anchor, evidence.anchor_score = evidence.anchor, crop, score
+        evidence.anchor_embedding = None
+        return left_over
 
-    def _same_person(self, crop: Image) -> bool:
-        """Return whether the face in a turn is the face at rest; count it when not."""
+    def _same_person(self, turned: Image) -> bool:
+        """Return whether the face in a turn, and in the frame drawn at random before it, is the face at rest."""
+        witness = self._evidence.witness.crop
+        if witness is None:
+            return False  # nothing between the turns but the turns
+        cosine = self._cosine_to_anchor(turned)
+        if cosine < self._policy.continuity_min:
+            self._suspicion.identity_misses += 1
+            return False
+        cosine_before = self._cosine_to_anchor(witness)
+        if cosine_before < self._policy.continuity_min:
+            self._suspicion.strangers += 1
+            return False
+        self._evidence.continuity += [cosine, cosine_before]
+        return True
+
+    def _cosine_to_anchor(self, crop: Image) -> float:
         with self._watch.stage("embed"):
-            turned = self._stages.embedder.embedding(crop)
-        cosine = similarity(turned, self._anchor_embedding())
-        if cosine >= self._policy.continuity_min:
-            self._evidence.continuity.append(cosine)
-            return True
-        self._evidence.continuity_misses += 1
-        return False
+            embedding = self._stages.embedder.embedding(crop)
+        return similarity(embedding, self._anchor_embedding())
 
     def _anchor_embedding(self) -> Embedding:
         evidence = self._evidence
@@ -239,8 +294,9 @@ class FaceSession:
     def _decided(self) -> Verdict | None:
         """Return the verdict as soon as the evidence is enough; None when it is not."""
         evidence, policy = self._evidence, self._policy
-        if evidence.continuity_misses > policy.continuity_misses_max:
-            return self._end(Outcome.SPOOF_SUSPECTED, Reason.IDENTITY_CHANGED)
+        ground = self._suspicion.ground(policy)
+        if ground is not None:
+            return self._end(Outcome.SPOOF_SUSPECTED, ground)
         if evidence.good_frames >= policy.spoof_frames_min and not self._passive_clear:
             return self._end(Outcome.SPOOF_SUSPECTED, Reason.PASSIVE_LOW)
         if self._turn.went_wrong:
@@ -281,7 +337,7 @@ class FaceSession:
             frames_used=self._frames,
             stage_ms=self._watch.milliseconds,
         )
-        self._evidence = Evidence()  # nothing of the face outlives the verdict
+        self._evidence = Evidence(witness=Witness(self._draw))  # nothing of the face outlives the verdict
         self._seen.clear()
         self._last = None
         return self._verdict

@@ -235,6 +235,99 @@ def test_a_lost_face_takes_its_evidence_with_it() -> None:
     assert answers[-1].good_frames == 0
 
 
+def test_i09_liveness_of_one_face_does_not_speak_for_another() -> None:
+    """His living face fills the session, hers is shown in single pictures at the right moments."""
+    his = [(OTHER, 0.0)]
+    shows = [*his * 6, (HER, 0.0), (HER, 10.0), (HER, 18.0), *his, (HER, 33.0), *his, (HER, -10.0), (HER, -18.0)]
+
+    verdict = _shown([*shows, *his, (HER, -33.0), *his * 6])
+
+    assert (verdict.outcome, verdict.similarity) == (Outcome.SPOOF_SUSPECTED, None)
+    assert verdict.liveness.reasons == (Reason.IDENTITY_CHANGED,)
+
+
+def test_i09_a_face_that_takes_anothers_place_inherits_nothing() -> None:
+    session = a_session()
+    for sequence in range(1, 7):
+        session.feed(a_frame(sequence, jpeg=picture(OTHER, Scene.LIVE_HEAD, sequence, 0.0)))
+
+    answer = session.feed(a_frame(7))
+
+    assert isinstance(answer, Progress)
+    assert (answer.good_frames, answer.action_index) == (1, 0)
+
+
+def test_i09_three_pictures_of_the_right_person_are_not_a_visit() -> None:
+    verdict = _shown([*[(OTHER, 0.0)] * 6, (HER, 0.0), (HER, 30.0), (OTHER, 0.0), (HER, -30.0), (OTHER, 0.0)])
+
+    assert verdict.outcome is not Outcome.MATCHED
+    assert verdict.similarity is None
+    assert not verdict.liveness.challenge_passed
+
+
+def test_i09_a_frame_at_rest_that_looks_like_a_screen_is_never_the_one_that_is_matched() -> None:
+    strict = FacePolicy(passive_rest_min=1.0)  # nothing looks that much alive
+
+    verdict = Head().visit(_session_under(strict), frames=20)
+
+    assert (verdict.outcome, verdict.similarity) == (Outcome.INSUFFICIENT, None)
+    assert verdict.liveness.reasons == (Reason.CHALLENGE_NOT_DONE,)
+
+
+def test_i09_a_turn_that_looks_like_a_screen_does_not_count() -> None:
+    verdict = Head().visit(_session_under(FacePolicy(passive_turn_min=1.0)), frames=20)
+
+    assert (verdict.outcome, verdict.similarity) == (Outcome.INSUFFICIENT, None)
+    assert not verdict.liveness.challenge_passed
+
+
+def test_losing_the_face_does_not_erase_suspicion() -> None:
+    session = a_session()
+    answers: list[Progress | Verdict] = []
+    sequence = 0
+    while not (answers and isinstance(answers[-1], Verdict)) and sequence < 60:
+        sequence += 1
+        away = sequence % 8 > 3
+        scene = Scene.LIVE_HEAD if away else Scene.FLAT_PHOTO
+        jpeg = picture(HER, scene, sequence, 0.0, light=0.0 if away else 1.0) + bytes([sequence])
+        answers.append(session.feed(a_frame(sequence, jpeg=jpeg)))
+
+    verdict = answers[-1]
+    assert isinstance(verdict, Verdict)
+    assert (verdict.outcome, verdict.liveness.reasons) == (Outcome.SPOOF_SUSPECTED, (Reason.PASSIVE_LOW,))
+
+
+def test_a_presence_that_breaks_off_again_and_again_is_a_suspected_spoof() -> None:
+    session = a_session()
+    step = FacePolicy().frame_gap_max + timedelta(milliseconds=100)
+
+    answers = [session.feed(a_frame(sequence, at=START + sequence * step)) for sequence in range(1, 6)]
+
+    assert all(isinstance(answer, Progress) and answer.good_frames == 1 for answer in answers[:-1])
+    assert isinstance(answers[-1], Verdict)
+    assert answers[-1].outcome is Outcome.SPOOF_SUSPECTED
+    assert answers[-1].liveness.reasons == (Reason.PRESENCE_BROKEN,)
+
+
+def test_a_gap_of_a_second_is_still_the_same_visit() -> None:
+    session = a_session()
+    session.feed(a_frame(1))
+
+    answer = session.feed(a_frame(2, at=START + timedelta(seconds=1.1)))
+
+    assert isinstance(answer, Progress)
+    assert answer.good_frames == 2
+
+
+def test_a_screen_that_pleases_the_passive_model_is_ended_by_its_flat_turn() -> None:
+    trusting = FacePolicy(passive_min=0.0, passive_rest_min=0.0, passive_turn_min=0.0)
+
+    verdict = Head(scene=Scene.SCREEN_REPLAY).visit(_session_under(trusting), frames=60)
+
+    assert (verdict.outcome, verdict.liveness.reasons) == (Outcome.SPOOF_SUSPECTED, (Reason.FLAT_TURN,))
+    assert verdict.frames_used < 60  # five seconds, not twenty
+
+
 def test_a_template_of_another_model_is_refused_before_the_first_frame() -> None:
     foreign = Template(embedding=her_template().embedding, model_id="other@0")
 
@@ -249,3 +342,13 @@ def test_no_caller_gets_below_the_similarity_floor() -> None:
 
 def _session_under(policy: FacePolicy) -> FaceSession:
     return replace(loaded_pipeline(), policy=policy).open_session(challenge=LEFT_RIGHT, template=her_template())
+
+
+def _shown(shows: list[tuple[str, float]]) -> Verdict:
+    """Return what a session says about these faces in these poses, ten a second."""
+    session = a_session()
+    for sequence, (name, yaw) in enumerate(shows, 1):
+        answer = session.feed(a_frame(sequence, jpeg=picture(name, Scene.LIVE_HEAD, sequence, yaw)))
+        if isinstance(answer, Verdict):
+            return answer
+    return session.expire()

@@ -81,9 +81,9 @@ def test_half_a_turn_is_half_done() -> None:
 def test_the_same_side_twice_needs_a_return_between() -> None:
     turn = a_turn(LEFT, LEFT, RIGHT)
 
-    watch(turn, [0.2, 0.25])
+    watch(turn, [0.1, 0.2, 0.25])
     assert (turn.index, turn.guidance) == (1, Guidance.LOOK_STRAIGHT)
-    watch(turn, [0.0, 0.2])
+    watch(turn, [0.0, 0.1, 0.2])
 
     assert turn.index == 2
 
@@ -111,37 +111,59 @@ def test_a_nose_off_the_middle_is_measured_from_where_it_rests() -> None:
     assert turn.index == 1
 
 
+def test_three_pictures_are_not_a_turn() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.0, 0.2, 0.2, 0.0, 0.2])
+
+    assert turn.index == 0
+    assert turn.guidance is Guidance.LOOK_STRAIGHT
+
+
+def test_who_turned_too_fast_to_be_seen_turns_once_more() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.2, 0.1, 0.0])
+    assert (turn.index, turn.guidance) == (0, Guidance.TURN_LEFT)
+    watch(turn, [0.1, 0.2])
+
+    assert turn.index == 1
+
+
 def test_a_photo_turned_in_the_hand_looks_flat() -> None:
     turn = a_turn()
+    looks = []
 
     for narrow in (0.95, 0.85, 0.8, 0.75):
         turn.observe(points(0.02, narrow=narrow))
+        looks.append(turn.is_flat)
 
-    assert turn.looked_flat
+    assert looks == [False, True, True, True]
     assert turn.index == 0
 
 
 def test_a_head_that_turns_does_not_look_flat() -> None:
     turn = a_turn()
+    looks = []
 
     for offset, narrow in ((0.1, 0.95), (0.12, 0.85), (0.14, 0.8), (0.14, 0.75)):
         turn.observe(points(offset, narrow=narrow))
+        looks.append(turn.is_flat)
 
-    assert not turn.looked_flat
+    assert not any(looks)
 
 
 def test_a_challenge_holds_both_sides_in_an_order_that_varies() -> None:
     source = random.Random(5)  # noqa: S311 - a seed, so that the test is the same every time
-    orders = {random_challenge(POLICY, source).actions for _ in range(50)}
+    orders = {random_challenge(FacePolicy(challenge_turns=2), source).actions for _ in range(50)}
 
     assert orders == {(LEFT, RIGHT), (RIGHT, LEFT)}
 
 
 def test_more_turns_leave_more_orders_to_guess() -> None:
     source = random.Random(5)  # noqa: S311 - as above
-    policy = FacePolicy(challenge_turns=3)
 
-    orders = {random_challenge(policy, source).actions for _ in range(200)}
+    orders = {random_challenge(POLICY, source).actions for _ in range(200)}
 
     assert len(orders) == 6
     assert all(set(order) == {LEFT, RIGHT} for order in orders)

@@ -34,6 +34,9 @@ def test_the_version_names_every_threshold() -> None:
         ({"challenge_deadline": timedelta()}, "positive"),
         ({"passive_min": 1.2}, "passive_min"),
         ({"frames_max": 0}, "frames_max"),
+        ({"flat_frames_max": 2}, "flat_frames_max"),
+        ({"between_min": 0.95}, "between_min"),
+        ({"frame_gap_max": timedelta()}, "frame_gap_max"),
     ],
 )
 def test_a_threshold_that_cannot_be_meant_is_named(changes: dict[str, Any], mistake: str) -> None:
