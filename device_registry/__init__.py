@@ -5,6 +5,7 @@ SQL runs on a `sqlalchemy.Connection` that is handed in. No gRPC and no sockets 
 
 from device_registry.audit import AuditLog, AuditReport
 from device_registry.authority import DEFAULT_LIFETIMES, Authority, CertificateLifetimes
+from device_registry.census import Census
 from device_registry.changes import TOPIC_COMMAND, TOPIC_TERMINAL, Announce
 from device_registry.model import (
     DEFAULT_POLICY,
@@ -46,6 +47,7 @@ __all__ = [
     "AuditReport",
     "Authority",
     "CameraState",
+    "Census",
     "CertificateLifetimes",
     "CertificateRecord",
     "CertificateStatus",

@@ -15,12 +15,11 @@ _CERTIFICATE_END = (
     .scalar_subquery()
     .label("certificate_not_after")
 )
-_FLEET = (
+_ONE = (
     select(vitals, _CERTIFICATE_END)
     .join(terminals, terminals.c.terminal_id == vitals.c.terminal_id)
-    .order_by(vitals.c.terminal_id)
+    .where(vitals.c.terminal_id == bindparam("terminal_id"))
 )
-_ONE = _FLEET.where(vitals.c.terminal_id == bindparam("terminal_id"))
 _CONNECTS = select(vitals.c.recent_connects).where(vitals.c.terminal_id == bindparam("terminal_id"))
 _CONNECTED = (
     update(vitals)
@@ -83,6 +82,11 @@ def presence(
     return (Presence.CONNECTED if is_connected else Presence.DISCONNECTED), overdue_at
 
 
+def recent_connects(column: str) -> list[datetime]:
+    """Return the times that the column of that name holds, newest first."""
+    return [time_from_microseconds(value) for value in json.loads(column)]
+
+
 def begin(connection: Connection, terminal_id: str) -> None:
     """Make room for a new terminal's vitals, so that a heartbeat is one UPDATE."""
     connection.execute(insert(vitals), {"terminal_id": terminal_id, "is_connected": False, "recent_connects": "[]"})
@@ -92,11 +96,6 @@ def one(connection: Connection, terminal_id: str, *, now: datetime, policy: Regi
     """Return a terminal's vitals, None when there is no such terminal."""
     row = connection.execute(_ONE, {"terminal_id": terminal_id}).mappings().first()
     return None if row is None else _vitals(row, now, policy)
-
-
-def fleet(connection: Connection, *, now: datetime, policy: RegistryPolicy) -> list[Vitals]:
-    """Return everybody's vitals."""
-    return [_vitals(row, now, policy) for row in connection.execute(_FLEET).mappings()]
 
 
 def connected(
@@ -152,7 +151,7 @@ def _vitals(row: RowMapping, now: datetime, policy: RegistryPolicy) -> Vitals:
     state, until = presence(
         is_connected=row["is_connected"],
         last_seen_at=row["last_seen_at"],
-        recent_connects=[time_from_microseconds(value) for value in json.loads(row["recent_connects"])],
+        recent_connects=recent_connects(row["recent_connects"]),
         now=now,
         policy=policy,
     )

@@ -13,10 +13,11 @@ from types import MappingProxyType
 import uuid_utils
 from sqlalchemy import Connection
 
-from device_registry import commands, health, lifecycle, store
+from device_registry import census, commands, health, lifecycle, store
 from device_registry.attestation import TokenProof
 from device_registry.audit import AuditLog
 from device_registry.authority import Authority
+from device_registry.census import Census
 from device_registry.changes import TOPIC_COMMAND, Announce, Changes, terminal_actor
 from device_registry.enrollment import Enrollments
 from device_registry.errors import (
@@ -262,9 +263,9 @@ class Registry:
         """Return how a terminal does, None when there is no such terminal."""
         return health.one(connection, terminal_id, now=self._now(), policy=self._policy)
 
-    def fleet_vitals(self, connection: Connection) -> list[Vitals]:
-        """Return how everybody does."""
-        return health.fleet(connection, now=self._now(), policy=self._policy)
+    def census(self, connection: Connection) -> Census:
+        """Return the fleet in numbers."""
+        return census.take(connection, now=self._now(), policy=self._policy)
 
     def connected(
         self, connection: Connection, *, terminal_id: str, firmware_version: str, clock_skew: timedelta

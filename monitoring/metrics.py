@@ -34,7 +34,10 @@ LABELS: Final[dict[str, str]] = {
     "band": "CLEAR, UNCLEAR, DOUBTFUL",
     "share": "POOLED_FUND, PERSONAL_ACCOUNT, SELF_PAY",
     "way": "FACE, CARD, BARE_ID_NUMBER",
-    "job": "SURVEY (the fleet was counted)",
+    # Not `job`: Prometheus gives that label to each target, and would rename ours.
+    "task": "EVENTS (the registry is followed), SWEEP (live streams looked through), SILENCE (overdue terminals), "
+    "PRESENCE (heartbeats written), READINESS, RESOLVER (settlements in doubt), SERVER_CERTIFICATE (looked at, renewed "
+    "when due), SURVEY (fleet and doubt counted)",
     "check": "the readiness check: database, events, trust, running",
     "version": "version of the platform",
 }
@@ -158,7 +161,7 @@ class Metrics:
     def _settlement(self) -> None:
         self.settlements = self._counter(
             "settlements_total",
-            "Settlements that reached a state; outcome: SETTLED, REPEATED, FAILED, UNKNOWN, CANCELLED, REVERSED.",
+            "Settle calls; outcome: SETTLED, REPEATED (the receipt of an earlier call), FAILED, UNKNOWN.",
             ("business_type", "outcome"),
         )
         self.settled_fen = self._counter("settled_fen_total", "Money settled, in fen, by who pays.", ("share",))
@@ -177,6 +180,11 @@ class Metrics:
             "Age of the oldest settlement with an unknown outcome; 0 when there is none.",
             (),
         )
+        self.settlement_resolutions = self._counter(
+            "settlement_resolutions_total",
+            "Ends of doubt; outcome: SETTLED, FAILED, REVERSED, CANCELLED, DEAD_LETTER (given up, needs a person).",
+            ("outcome",),
+        )
         self.settlement_dead_letters = self._gauge(
             "settlement_dead_letters", "Unknown settlements that were given up on and need a person.", ()
         )
@@ -194,7 +202,9 @@ class Metrics:
 
     def _platform(self) -> None:
         self.ready = self._gauge("ready", "1 when the check passes.", ("check",))
-        self.last_success = self._gauge("last_success_timestamp_seconds", "When a job last succeeded.", ("job",))
+        self.last_success = self._gauge(
+            "last_success_timestamp_seconds", "When a task of the background last went well.", ("task",)
+        )
         self.build_info = self._gauge("build_info", "Always 1; the label tells what runs.", ("version",))
         self.build_info.labels(installed_version()).set(1)
 

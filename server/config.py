@@ -109,6 +109,8 @@ class RegistrySettings:
     """Life of an enrollment nonce."""
     nonces_open_max: Annotated[int, Between(1, 1_000_000)] = 10_000
     """Enrollment nonces that may be open at once, over all terminals."""
+    nonces_open_per_address_max: Annotated[int, Between(2, 1_000_000)] = 500
+    """Of these, what one address may have (with IPv6, one /64). Half of it at once after a rest."""
     certificate_lifetime: Annotated[timedelta, Between(1 * _MIN, 365 * _D)] = 30 * _D
     """Life of a terminal's certificate; renewed from two thirds of it."""
     renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 7 * _D
@@ -195,7 +197,7 @@ class StoreSettings:
     """Threads that read."""
     poll_interval: Annotated[timedelta, Between(10 * _MS, 500 * _MS)] = 100 * _MS
     """How often changes made by other processes are looked for; half of what I2 allows at the very most."""
-    lag_max: Annotated[timedelta, Between(500 * _MS, 1 * _MIN)] = 3 * _S
+    lag_max: Annotated[timedelta, Between(500 * _MS, 10 * _S)] = 2 * _S
     """When changes could not be followed for longer than this, every terminal is refused: its standing may be stale."""
 
 
@@ -315,6 +317,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "tls.certificate and tls.private_key: name both or neither"
     if config.registry.overdue_after < 2 * config.registry.heartbeat_interval:
         yield "registry.overdue_after: must be at least two heartbeat intervals"
+    if config.registry.nonces_open_per_address_max > config.registry.nonces_open_max:
+        yield "registry.nonces_open_per_address_max: must not be above registry.nonces_open_max"
     if config.settlement.pin_free_limit_fen > config.settlement.amount_limit_fen:
         yield "settlement.pin_free_limit_fen: must not be above settlement.amount_limit_fen"
     if config.limits.face_sessions_per_terminal_max > config.limits.face_sessions_max:

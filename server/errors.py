@@ -164,7 +164,6 @@ _SETTLEMENT: dict[type[Exception], Answer] = {
     settlement.AuthorizationMissingError: _row(
         PERMISSION_DENIED, "An ID number alone pays nothing. Offer one of the ways.", "ways", field="authorization"
     ),
-    settlement.CardUnknownError: _row(PERMISSION_DENIED, "Card or PIN is wrong.", field="authorization.card"),
     settlement.PinRequiredError: _row(
         FAILED_PRECONDITION,
         "Above the PIN-free limit. Ask for the PIN.",
@@ -192,6 +191,7 @@ _SETTLEMENT: dict[type[Exception], Answer] = {
     settlement.TransactionCancelledError: _row(
         FAILED_PRECONDITION, "The transaction was cancelled; it is not paid again."
     ),
+    settlement.ContributionInvalidError: _row(INVALID_ARGUMENT, "A contribution is out of bounds.", field="amount_fen"),
     settlement.PostingUnbalancedError: _OURS,
     settlement.PostingRepeatedError: _OURS,
     settlement.AccountUnknownError: _OURS,
@@ -214,7 +214,8 @@ _CREDENTIALS: dict[type[Exception], Answer] = {
         INVALID_ARGUMENT, "The name is empty or too long.", field="claimed_identity.name"
     ),
     credentials.CardNumberInvalidError: _row(INVALID_ARGUMENT, "This is no card number.", field="card_number"),
-    credentials.PinFormatError: _row(INVALID_ARGUMENT, "A PIN is six digits that are not easily guessed.", field="pin"),
+    credentials.PinFormatError: _row(INVALID_ARGUMENT, "A PIN is six digits.", field="pin"),
+    credentials.PinGuessableError: _row(INVALID_ARGUMENT, "This PIN is easily guessed. Choose another.", field="pin"),
     credentials.PersonExistsError: _row(ALREADY_EXISTS, "This person is known already."),
     credentials.CardTakenError: _row(ALREADY_EXISTS, "This card belongs to somebody else."),
     credentials.PersonUnknownError: _row(NOT_FOUND, "There is no such person."),
@@ -230,7 +231,8 @@ _CREDENTIALS: dict[type[Exception], Answer] = {
         PERMISSION_DENIED, "The assertion was made for another terminal, purpose or business type."
     ),
     credentials.PinMissingError: _row(FAILED_PRECONDITION, "This person has no PIN. Offer another way."),
-    credentials.PinWrongError: _row(PERMISSION_DENIED, "Card or PIN is wrong.", "attempts_left"),
+    credentials.PinWrongError: _row(PERMISSION_DENIED, "Card or PIN is wrong."),
+    credentials.PinTriesSpentError: _row(RESOURCE_EXHAUSTED, "Too many wrong PINs on this terminal. Wait, then go on."),
     credentials.PinLockedError: _row(FAILED_PRECONDITION, "Too many wrong PINs. Offer another way.", "until"),
     credentials.PinCheckBusyError: _row(UNAVAILABLE, "Too many PINs are being checked. Try again.", retry_after=_SOON),
 }

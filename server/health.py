@@ -1,5 +1,6 @@
 """Is the platform alive, and is it ready? Asked by probes, by load balancers and by Prometheus."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,10 @@ from monitoring.metrics import Metrics
 from server.store import StoreError, UnitOfWork
 
 REMEMBERED_FOR = timedelta(seconds=1)
-"""How long an answer is good, so that a busy prober does not keep the writer busy."""
+"""How long the database's answer is good, so that a busy prober does not keep the writer busy."""
+
+CHECKED_WITHIN = timedelta(seconds=3)
+"""A part that does not say so in this time is not in order; longer than another process may hold the database."""
 
 Check = Callable[[], Awaitable[bool]]
 
@@ -31,35 +35,50 @@ class Readiness:
 class Health:
     """Asks every part whether it can do its work."""
 
-    def __init__(self, *, checks: dict[str, Check], metrics: Metrics) -> None:
+    def __init__(
+        self, *, checks: dict[str, Check], metrics: Metrics, checked_within: timedelta = CHECKED_WITHIN
+    ) -> None:
         self._checks = checks
         self._metrics = metrics
-        self._found: Readiness | None = None
-        self._found_at = 0.0
+        self._checked_within = checked_within.total_seconds()
         self.is_stopping = False
 
     async def readiness(self) -> Readiness:
         """Return what is in order and what is not."""
-        if self._found is None or monotonic() - self._found_at > REMEMBERED_FOR.total_seconds():
-            self._found = Readiness(checks={name: await check() for name, check in self._checks.items()})
-            self._found_at = monotonic()
-        checks = {**self._found.checks, "running": not self.is_stopping}
-        for name, passes in checks.items():
-            self._metrics.ready.labels(name).set(passes)
+        passes = await asyncio.gather(*map(self._passes, self._checks.values()))
+        checks = {**dict(zip(self._checks, passes, strict=True)), "running": not self.is_stopping}
+        for name, is_passed in checks.items():
+            self._metrics.ready.labels(name).set(is_passed)
         return Readiness(checks=checks)
+
+    async def _passes(self, check: Check) -> bool:
+        try:
+            async with asyncio.timeout(self._checked_within):
+                return await check()
+        except TimeoutError:
+            return False
 
 
 def database_check(unit_of_work: UnitOfWork) -> Check:
-    """Return a check that takes the write lock and commits."""
+    """Return a check that takes the write lock and commits, unless it did so a moment ago."""
+    is_writable, good_until = False, 0.0
 
     async def writable() -> bool:
-        try:
-            await unit_of_work.write(_nothing)
-        except StoreError:
-            return False
-        return True
+        nonlocal is_writable, good_until
+        if monotonic() >= good_until:
+            is_writable = await _writes(unit_of_work)
+            good_until = monotonic() + REMEMBERED_FOR.total_seconds()
+        return is_writable
 
     return writable
+
+
+async def _writes(unit_of_work: UnitOfWork) -> bool:
+    try:
+        await unit_of_work.write(_nothing)
+    except StoreError:
+        return False
+    return True
 
 
 def lag_check(lag: Callable[[], float], lag_max: timedelta) -> Check:

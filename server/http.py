@@ -20,7 +20,6 @@ def application(metrics: Metrics, health: Health) -> Starlette:
     """Return the three pages."""
 
     async def show_metrics(request: Request) -> Response:
-        await health.readiness()  # refreshes `ready`
         content_type, body = exposition(metrics.registry, request.headers.get("accept", ""))
         return Response(body, headers={"content-type": content_type})
 

@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+import stat
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -46,6 +47,15 @@ _TERMINAL = tuple(
     for file in (device_pb2, face_pb2, settlement_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
+# gRPC reads a unary request before any layer of ours runs, so a stranger's connection gets little, not for long (I11).
+_STRANGERS: Mapping[str, int] = {
+    "grpc.max_receive_message_length": 65_536,  # token and signing request; the contract allows about 5 KiB
+    "grpc.max_connection_idle_ms": 30_000,
+    "grpc.max_connection_age_ms": 60_000,
+    "grpc.max_connection_age_grace_ms": 10_000,
+}
+# A terminal holds its control stream, so its connection is never idle; one without a call is of somebody we refused.
+_TERMINALS: Mapping[str, int] = {"grpc.max_connection_idle_ms": 600_000}
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -98,8 +108,8 @@ async def _serve(config: Config, ready_file: Path | None, on_ready: Callable[[Re
 async def running(platform: Platform) -> AsyncIterator[Ready]:
     """Open the ports of a platform while the block runs, and stop it gracefully after."""
     listeners = _Listeners(platform)
-    await platform.start()
     try:
+        await platform.start()
         yield await listeners.start()
     finally:
         await listeners.stop()
@@ -114,6 +124,7 @@ class _Listeners:
         self._health = grpc_health.aio.HealthServicer()  # type: ignore[attr-defined]  # made at import, unseen by mypy
         self._servers: list[grpc.aio.Server] = []
         self._http: HttpServer | None = None
+        self._socket: Path | None = None
 
     async def start(self) -> Ready:
         """Open what is switched on; return where."""
@@ -142,17 +153,18 @@ class _Listeners:
         await asyncio.gather(*(server.stop(limits.stop_grace.total_seconds()) for server in self._servers))
         if self._http is not None:
             await self._http.stop()
-        self._platform.config.diagnostics_socket.unlink(missing_ok=True)
+        if self._socket is not None:
+            self._socket.unlink(missing_ok=True)
 
     async def _open_enrollment(self) -> str:
         listener = self._platform.config.enrollment
-        server = self._server(self._platform.enrollment_chain)
+        server = self._server(self._platform.enrollment_chain, _STRANGERS)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(self._platform.enrollment, server)
         return await self._open(server, listener.address, listener.port, require_client=False)
 
     async def _open_terminal(self) -> str:
         listener = self._platform.config.terminal
-        server = self._server(self._platform.terminal_chain)
+        server = self._server(self._platform.terminal_chain, _TERMINALS)
         device_pb2_grpc.add_DeviceServiceServicer_to_server(self._platform.device, server)
         face_pb2_grpc.add_FaceServiceServicer_to_server(self._platform.face, server)
         settlement_pb2_grpc.add_SettlementServiceServicer_to_server(self._platform.settlement, server)
@@ -167,8 +179,7 @@ class _Listeners:
             raise ConfigError(
                 mistakes=(f"diagnostics.socket: longer than {SOCKET_PATH_BYTES_MAX} bytes; name another",)
             )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.parent.chmod(0o700)
+        _make_private(path.parent)
         path.unlink(missing_ok=True)
         server = grpc.aio.server()
         _add_health(self._health, server)
@@ -182,11 +193,13 @@ class _Listeners:
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
         server.add_insecure_port(f"unix:{path}")
         await server.start()
+        self._socket = path
         self._servers.append(server)
         return str(path)
 
-    def _server(self, chain: Chain) -> grpc.aio.Server:
-        return grpc.aio.server(interceptors=(chain,), options=_options(self._platform.config.limits))
+    def _server(self, chain: Chain, bounds: Mapping[str, int]) -> grpc.aio.Server:
+        options = {**_options(self._platform.config.limits), **bounds}
+        return grpc.aio.server(interceptors=(chain,), options=list(options.items()))
 
     async def _open(self, server: grpc.aio.Server, address: str, port: int, *, require_client: bool) -> str:
         credentials = self._platform.tls.credentials(require_client=require_client)
@@ -199,25 +212,40 @@ class _Listeners:
         return _host_and_port(address, bound)
 
 
+def _make_private(folder: Path) -> None:
+    """Make a folder that its owner alone can enter; one that is there already must be so, and is not changed.
+
+    Raises:
+        ConfigError: others can enter it.
+    """
+    if not folder.exists():
+        folder.mkdir(mode=0o700, parents=True)
+    elif stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        mistake = (
+            f"diagnostics.socket: others can enter {folder}; name a folder of the platform's own, or chmod 0700 it"
+        )
+        raise ConfigError(mistakes=(mistake,))
+
+
 def _add_health(servicer: Any, server: grpc.aio.Server) -> None:  # noqa: ANN401  # both are generated, without types
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]  # as above
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(limits: Limits) -> dict[str, int]:
     """Return gRPC's settings; DESIGN 12 has what each of them was tried for."""
-    return [
-        ("grpc.so_reuseport", 0),  # else a second server silently shares the port
-        ("grpc.max_receive_message_length", limits.message_bytes_max),
-        ("grpc.max_concurrent_streams", limits.streams_per_connection_max),
-        ("grpc.server_handshake_timeout_ms", _milliseconds(limits.handshake_timeout)),
-        ("grpc.keepalive_time_ms", _milliseconds(limits.keepalive_time)),
-        ("grpc.keepalive_timeout_ms", _milliseconds(limits.keepalive_timeout)),
-        ("grpc.http2.ping_timeout_ms", _milliseconds(limits.keepalive_timeout)),  # without it a dead peer lasts 60 s
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(limits.keepalive_permitted)),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", _milliseconds(limits.keepalive_permitted)),
-        ("grpc.enable_channelz", 1),
-    ]
+    return {
+        "grpc.so_reuseport": 0,  # else a second server silently shares the port
+        "grpc.max_receive_message_length": limits.message_bytes_max,
+        "grpc.max_concurrent_streams": limits.streams_per_connection_max,
+        "grpc.server_handshake_timeout_ms": _milliseconds(limits.handshake_timeout),
+        "grpc.keepalive_time_ms": _milliseconds(limits.keepalive_time),
+        "grpc.keepalive_timeout_ms": _milliseconds(limits.keepalive_timeout),
+        "grpc.http2.ping_timeout_ms": _milliseconds(limits.keepalive_timeout),  # without it a dead peer lasts 60 s
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.min_ping_interval_without_data_ms": _milliseconds(limits.keepalive_permitted),
+        "grpc.http2.min_recv_ping_interval_without_data_ms": _milliseconds(limits.keepalive_permitted),
+        "grpc.enable_channelz": 1,
+    }
 
 
 def _milliseconds(span: timedelta) -> int:

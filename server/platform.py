@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from device_registry import Standings
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
-from server.background import Background
-from server.config import Config
+from server.background import Background, Job
+from server.config import Config, RegistrySettings
 from server.credentials.pin import Pins
 from server.faces.desk import FaceDesk
 from server.faces.seats import FaceSeats
@@ -25,7 +27,7 @@ from server.interceptors import (
     RequestIdLayer,
     ValidationLayer,
 )
-from server.interceptors.limits import Rate, by_address, by_terminal
+from server.interceptors.limits import Buckets, Rate, by_address, by_terminal
 from server.live.control import ControlStreams
 from server.live.following import Cut, RegistryWatch
 from server.live.presence import PresenceBook
@@ -38,12 +40,18 @@ from server.services.settlement import SettlementService
 from server.settlement.desk import SettlementDesk
 from server.settlement.limits import SettlementLimits
 from server.settlement.resolve import Resolver, ResolverPolicy
-from server.store import EventFollower, UnitOfWork
+from server.store import EventFollower, StoreError, UnitOfWork
 from server.store.writer import Batch
 from server.tls import ServerTls, TlsMaterial
 from server.wiring import Domain
 
-SWEEP_EVERY = timedelta(seconds=2)
+log = structlog.get_logger()
+
+FOLLOW_AGAIN_AFTER = timedelta(seconds=1)
+PRESENCE_EVERY = timedelta(milliseconds=500)
+READINESS_EVERY = timedelta(seconds=5)
+SURVEY_EVERY = timedelta(seconds=15)
+SWEEP_EVERY = timedelta(milliseconds=500)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +89,13 @@ class Platform:
         self.background.start()
 
     async def stop(self) -> None:
-        """End the background work, write what is left, and close the books."""
+        """End the background work, let half-made settlements land, write what is left, and close the books."""
         await self.background.stop()
-        await self.presence.flush()
+        await self.desk.drain()
+        try:
+            await self.presence.flush()
+        except StoreError as error:
+            log.warning("presence_lost", reason=error.reason)
         await asyncio.to_thread(self.unit_of_work.close)
         self.pins.close()
         self.face_workers.shutdown(wait=True, cancel_futures=True)
@@ -105,7 +117,6 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         readers=config.store.readers,
         on_batch=_counted_batch(metrics),
     )
-    metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
     standings, streams = Standings(), LiveStreams()
     presence = PresenceBook(unit_of_work=unit_of_work, registry=registry)
     control = ControlStreams(
@@ -123,7 +134,6 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         on_cut=_counted_cut(metrics),
     )
     follower = EventFollower(unit_of_work, poll_interval=config.store.poll_interval, on_events=watch.on_events)
-    metrics.events_lag_seconds.set_function(lambda: follower.lag)
     tls = ServerTls(config=config, authority=domain.authority, now=now, on_material=_counted_material(metrics))
     pins = Pins(
         unit_of_work=unit_of_work,
@@ -131,33 +141,10 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         data_key=domain.keys.people_data,
         attempts_max=config.settlement.pin_attempts_max,
         lock_for=config.settlement.pin_lock_for,
+        on_checked=lambda result: metrics.pin_attempts.labels(result).inc(),
     )
-    desk = SettlementDesk(
-        unit_of_work=unit_of_work,
-        now=now,
-        people=domain.people,
-        assertions=domain.assertions,
-        pins=pins,
-        insurer=domain.insurer,
-        audit=domain.audit,
-        limits=SettlementLimits(pin_free_fen=config.settlement.pin_free_limit_fen),
-        quote_lifetime=config.settlement.quote_lifetime,
-        site_kind=lambda connection, site_id: registry.site(connection, site_id).kind.value,
-        zone=ZoneInfo(config.settlement.time_zone),
-        insurer_timeout=config.settlement.insurer_timeout,
-    )
-    resolver = Resolver(
-        unit_of_work=unit_of_work,
-        now=now,
-        insurer=domain.insurer,
-        audit=domain.audit,
-        insurer_timeout=config.settlement.insurer_timeout,
-        policy=ResolverPolicy(
-            interval=config.settlement.resolve_interval,
-            backoff_max=config.settlement.resolve_backoff_max,
-            attempts_max=config.settlement.resolve_attempts_max,
-        ),
-    )
+    desk = _settlement_desk(domain, unit_of_work, pins)
+    resolver = _resolver(domain, unit_of_work, metrics)
     survey = Survey(
         unit_of_work=unit_of_work,
         registry=registry,
@@ -173,12 +160,6 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         },
         metrics=metrics,
     )
-    validation = ValidationLayer()
-    outer = (
-        RequestIdLayer(),
-        MetricsLayer(metrics),
-        ErrorLayer(lambda service, method, reason: metrics.rpc_refusals.labels(service, method, reason).inc()),
-    )
     identity = IdentityLayer(
         unit_of_work=unit_of_work,
         registry=registry,
@@ -188,12 +169,11 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         lag=lambda: follower.lag,
         lag_max=config.store.lag_max,
     )
-    calls = Rate(per_second=config.limits.calls_per_second, burst=config.limits.calls_burst)
-    messages = Rate(per_second=config.limits.messages_per_second, burst=config.limits.messages_burst)
-    calls_open_max = config.limits.calls_open_per_terminal_max
-    by_caller = LimitLayer(caller_key=by_terminal, calls=calls, messages=messages, calls_open_max=calls_open_max)
-    by_origin = LimitLayer(caller_key=by_address, calls=calls, messages=messages, calls_open_max=calls_open_max)
+    enrollment_chain, terminal_chain = _chains(config, metrics, identity)
     face_workers = ThreadPoolExecutor(max_workers=config.face.workers, thread_name_prefix="face")
+    metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
+    metrics.events_lag_seconds.set_function(lambda: follower.lag)
+    metrics.last_success.labels("EVENTS").set_function(lambda: now().timestamp() - follower.lag)
     return Platform(
         config=config,
         domain=domain,
@@ -211,19 +191,27 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         health=health,
         background=Background(
             jobs={
-                "EVENTS": _following(follower, watch),
-                "SWEEP": lambda: watch.sweep(SWEEP_EVERY),
-                "SILENCE": control.watch_silence,
-                "PRESENCE": presence.run,
-                "CERTIFICATE_RELOAD": lambda: tls.run(config.tls.reload_interval),
-                "RESOLVER": resolver.run,
-                "SURVEY": survey.run,
-            }
+                "EVENTS": Job(work=_following(follower, watch), every=FOLLOW_AGAIN_AFTER),
+                "SWEEP": Job(work=watch.sweep, every=SWEEP_EVERY),
+                "SILENCE": Job(work=control.end_silent, every=config.registry.overdue_after / 4),
+                "PRESENCE": Job(work=presence.flush, every=PRESENCE_EVERY),
+                "READINESS": Job(work=health.readiness, every=READINESS_EVERY),
+                "RESOLVER": Job(work=resolver.work_off_due, every=config.settlement.resolve_interval),
+                "SERVER_CERTIFICATE": Job(
+                    work=lambda: asyncio.to_thread(tls.reload_if_due), every=config.tls.reload_interval
+                ),
+                "SURVEY": Job(work=survey.take, every=SURVEY_EVERY),
+            },
+            on_success=lambda name: metrics.last_success.labels(name).set(now().timestamp()),
         ),
-        enrollment_chain=Chain((*outer, by_origin, validation)),
-        terminal_chain=Chain((*outer, identity, by_caller, validation)),
+        enrollment_chain=enrollment_chain,
+        terminal_chain=terminal_chain,
         enrollment=EnrollmentService(
-            unit_of_work=unit_of_work, registry=registry, authority=domain.authority, metrics=metrics
+            unit_of_work=unit_of_work,
+            registry=registry,
+            authority=domain.authority,
+            metrics=metrics,
+            challenges=Buckets(challenge_rate(config.registry)),
         ),
         device=DeviceService(
             unit_of_work=unit_of_work,
@@ -235,35 +223,114 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
             heartbeat_interval=config.registry.heartbeat_interval,
             clock_skew_warning=config.registry.clock_skew_warning,
         ),
-        face=FaceService(
-            pipeline=pipeline,
-            desk=FaceDesk(
-                unit_of_work=unit_of_work,
-                people=domain.people,
-                assertions=domain.assertions,
-                audit=domain.audit,
-                now=now,
-                amount_limit_fen=config.settlement.amount_limit_fen,
-                pin_free_limit_fen=config.settlement.pin_free_limit_fen,
-            ),
-            seats=FaceSeats(
-                total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
-            ),
-            executor=face_workers,
-            metrics=metrics,
-            now=now,
-            bounds=FaceBounds(
-                stalled_after=config.face.stalled_after,
-                frames_max=config.face.frames_max,
-                frame_bytes_max=config.face.frame_bytes_max,
-                frames_waiting_max=config.face.frames_waiting_max,
-                frames_per_second=config.face.frames_per_second,
-                longer_side_px=config.face.longer_side_px,
-                guidance_interval=config.face.guidance_interval,
-                similarity_min=config.face.similarity_min,
-            ),
-        ),
+        face=_face_service(domain, unit_of_work, metrics, pipeline, face_workers),
         settlement=SettlementService(desk=desk, metrics=metrics),
+    )
+
+
+def _settlement_desk(domain: Domain, unit_of_work: UnitOfWork, pins: Pins) -> SettlementDesk:
+    config = domain.config.settlement
+    return SettlementDesk(
+        unit_of_work=unit_of_work,
+        now=domain.now,
+        people=domain.people,
+        assertions=domain.assertions,
+        pins=pins,
+        insurer=domain.insurer,
+        audit=domain.audit,
+        limits=SettlementLimits(pin_free_fen=config.pin_free_limit_fen),
+        quote_lifetime=config.quote_lifetime,
+        site_kind=lambda connection, site_id: domain.registry.site(connection, site_id).kind.value,
+        zone=ZoneInfo(config.time_zone),
+        insurer_timeout=config.insurer_timeout,
+    )
+
+
+def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Resolver:
+    config = domain.config.settlement
+
+    def given_up(transaction_id: str) -> None:
+        metrics.settlement_resolutions.labels("DEAD_LETTER").inc()
+        log.error("settlement_dead_letter", transaction_id=transaction_id)
+
+    return Resolver(
+        unit_of_work=unit_of_work,
+        now=domain.now,
+        insurer=domain.insurer,
+        audit=domain.audit,
+        insurer_timeout=config.insurer_timeout,
+        policy=ResolverPolicy(
+            interval=config.resolve_interval,
+            backoff_max=config.resolve_backoff_max,
+            attempts_max=config.resolve_attempts_max,
+        ),
+        on_resolved=lambda state: metrics.settlement_resolutions.labels(state.value).inc(),
+        on_dead_letter=given_up,
+    )
+
+
+def _chains(config: Config, metrics: Metrics, identity: IdentityLayer) -> tuple[Chain, Chain]:
+    """Return the layers of the enrollment port and those of the terminal port."""
+    limits = config.limits
+    calls = Rate(per_second=limits.calls_per_second, burst=limits.calls_burst)
+    messages = Rate(per_second=limits.messages_per_second, burst=limits.messages_burst)
+    calls_open_max = limits.calls_open_per_terminal_max
+    outer = (
+        RequestIdLayer(),
+        MetricsLayer(metrics),
+        ErrorLayer(lambda service, method, reason: metrics.rpc_refusals.labels(service, method, reason).inc()),
+    )
+    by_origin = LimitLayer(caller_key=by_address, calls=calls, messages=messages, calls_open_max=calls_open_max)
+    by_caller = LimitLayer(caller_key=by_terminal, calls=calls, messages=messages, calls_open_max=calls_open_max)
+    validation = ValidationLayer()
+    return (
+        Chain((*outer, by_origin, validation)),
+        Chain((*outer, identity, by_caller, validation)),
+    )
+
+
+def challenge_rate(registry: RegistrySettings) -> Rate:
+    """Return the rate at which one address never has more nonces open than its share: half at once, half over time."""
+    half = registry.nonces_open_per_address_max / 2
+    return Rate(per_second=half / registry.nonce_lifetime.total_seconds(), burst=int(half))
+
+
+def _face_service(
+    domain: Domain,
+    unit_of_work: UnitOfWork,
+    metrics: Metrics,
+    pipeline: FacePipeline,
+    workers: ThreadPoolExecutor,
+) -> FaceService:
+    config = domain.config
+    desk = FaceDesk(
+        unit_of_work=unit_of_work,
+        people=domain.people,
+        assertions=domain.assertions,
+        audit=domain.audit,
+        now=domain.now,
+        amount_limit_fen=config.settlement.amount_limit_fen,
+        pin_free_limit_fen=config.settlement.pin_free_limit_fen,
+    )
+    return FaceService(
+        pipeline=pipeline,
+        desk=desk,
+        seats=FaceSeats(
+            total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
+        ),
+        executor=workers,
+        metrics=metrics,
+        now=domain.now,
+        bounds=FaceBounds(
+            stalled_after=config.face.stalled_after,
+            frames_max=config.face.frames_max,
+            frame_bytes_max=config.face.frame_bytes_max,
+            frames_waiting_max=config.face.frames_waiting_max,
+            frames_per_second=config.face.frames_per_second,
+            longer_side_px=config.face.longer_side_px,
+            guidance_interval=config.face.guidance_interval,
+            similarity_min=config.face.similarity_min,
+        ),
     )
 
 

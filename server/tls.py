@@ -1,9 +1,8 @@
 """The server's certificate and whom it trusts: issued or read at start, renewed and re-read without a restart."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -83,17 +82,12 @@ class ServerTls:
             require_client_authentication=require_client,
         )
 
-    async def run(self, every: timedelta) -> None:
-        """Look for change, again and again, until cancelled. What cannot be used is logged, and the old goes on."""
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            try:
-                self.reload_if_due()
-            except (TlsMaterialError, OSError) as error:
-                log.error("tls_reload_failed", error=str(error))  # noqa: TRY400  # the sentence says it all
-
     def reload_if_due(self) -> bool:
-        """Make or read the material again if a file changed or the certificate is due; return whether it was."""
+        """Make or read the material again if a file changed or the certificate is due; return whether it was.
+
+        Raises:
+            TlsMaterialError: what is there now cannot be used; the old material goes on.
+        """
         stamps = self._stamps()
         is_due = self._config.tls.certificate is None and self._now() >= self.material.renew_after
         if stamps == self._seen and not is_due:

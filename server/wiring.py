@@ -5,24 +5,27 @@ it. Nothing else constructs these objects.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import Engine
 
 from device_registry import AuditLog, Authority, CertificateLifetimes, Registry, RegistryPolicy
-from face_pipeline import FacePipeline, FacePolicy, load_manifest
 from server.config import Config
 from server.credentials.assertion import Assertions
 from server.credentials.people import People
 from server.keyring import Keyring, read_keys
+from server.settlement.insurers import Insurer
 from server.settlement.insurers.local import LocalInsurer
 from server.settlement.insurers.rules import load_rules
 from server.settlement.ledger import Ledger
 from server.store import announce, migrate, open_engine
+
+if TYPE_CHECKING:
+    from face_pipeline import FacePipeline
 
 ROOMS = ("device_registry", "face_pipeline", "monitoring", "server")
 
@@ -51,18 +54,25 @@ class Domain:
     people: People
     assertions: Assertions
     ledger: Ledger
-    insurer: LocalInsurer
+    insurer: Insurer
 
-    def faces(self) -> FacePipeline:
+    def faces(self) -> "FacePipeline":
         """Load the models; takes a second, so only who looks at faces does it.
 
         Raises:
             ModelError: a model is missing or is not the one the manifest names.
         """
+        from server.faces.loading import load_faces  # noqa: PLC0415 - half of the time that a small command takes
+
         return load_faces(self.config)
 
 
-def build_domain(config: Config, *, now: Callable[[], datetime] | None = None) -> Domain:
+def utc_now() -> datetime:
+    """Return the time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Domain:
     """Put the domain together on the configured database, which is brought to the newest schema.
 
     Raises:
@@ -71,7 +81,6 @@ def build_domain(config: Config, *, now: Callable[[], datetime] | None = None) -
         StoreError: the database does not open.
     """
     refuse_scattered_rooms()
-    clock = now or utc_now
     keys = read_keys(config)
     authority = Authority.open(
         config.authority_dir,
@@ -82,56 +91,28 @@ def build_domain(config: Config, *, now: Callable[[], datetime] | None = None) -
     )
     engine = open_engine(config.database_url)
     migrate(engine)
-    audit = AuditLog(now=clock)
-    ledger = Ledger(now=clock)
+    audit = AuditLog(now=now)
+    ledger = Ledger(now=now)
     return Domain(
         config=config,
-        now=clock,
+        now=now,
         keys=keys,
         engine=engine,
         authority=authority,
         audit=audit,
-        registry=Registry(
-            now=clock, authority=authority, audit=audit, announce=announce, policy=registry_policy(config)
-        ),
+        registry=Registry(now=now, authority=authority, audit=audit, announce=announce, policy=registry_policy(config)),
         people=People(
-            now=clock,
+            now=now,
             index_key=keys.people_index,
             data_key=keys.people_data,
             template_key=keys.template,
             audit=audit,
         ),
         assertions=Assertions(
-            now=clock, signing_key=keys.assertion, key_id="assertion", lifetime=config.face.assertion_lifetime
+            now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.face.assertion_lifetime
         ),
         ledger=ledger,
         insurer=LocalInsurer(rules=load_rules(), ledger=ledger),
-    )
-
-
-def load_faces(config: Config) -> FacePipeline:
-    """Load the models under the configured policy.
-
-    Raises:
-        ModelError: a model is missing or is not the one the manifest names.
-    """
-    return FacePipeline.load(
-        manifest=load_manifest(config.models_manifest),
-        models_dir=config.models_dir,
-        policy=face_policy(config),
-    )
-
-
-def face_policy(config: Config) -> FacePolicy:
-    """Return the pipeline's thresholds, those of them that are set in the configuration as set there."""
-    standard = FacePolicy()
-    return replace(
-        standard,
-        similarity_to_pay=config.face.similarity_min,
-        similarity_low_value=min(standard.similarity_low_value, config.face.similarity_min),
-        challenge_deadline=config.face.session_lifetime,
-        frames_max=config.face.frames_max,
-        frame_bytes_max=config.face.frame_bytes_max,
     )
 
 
@@ -164,8 +145,3 @@ def refuse_scattered_rooms() -> None:
     }
     if len(set(folders.values())) != 1:
         raise RoomsScatteredError(folders=folders)
-
-
-def utc_now() -> datetime:
-    """Return the time, aware, UTC."""
-    return datetime.now(UTC)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from device_registry.audit import AuditReport
-from server.commands.domain import transaction
+from server.commands.domain import reading
 from server.commands.mistakes import ExitCode
 from server.commands.output import Json, console, plain, print_json
 from server.commands.session import session_of
@@ -30,7 +30,7 @@ def verify(
 ) -> None:
     """Walk the hash chain; exit code 1 when it is broken. Note entries and head somewhere else, for the next time."""
     known = AuditReport(entries=entries, head=head, broken_at=None) if entries and head else None
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         report = domain.audit.verify(connection, known=known)
     ok = report.broken_at is None
     if as_json:

@@ -21,7 +21,7 @@ def bench(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure the ratios of docs/benchmarks.md; needs a checkout of the source."""
+    """Measure the platform beside its yardsticks, as `make bench` does; needs a checkout of the source."""
     if find_spec("bench") is None:
         raise CommandError(
             "The benchmarks are not part of the installed package.",

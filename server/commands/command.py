@@ -7,7 +7,7 @@ import typer
 
 from device_registry.commands import HEARTBEAT_INTERVAL
 from device_registry.model import CommandAction
-from server.commands.domain import terminal_meant, transaction
+from server.commands.domain import reading, terminal_meant, transaction
 from server.commands.output import Json, plain, show_list, show_record
 from server.commands.session import session_of
 
@@ -43,7 +43,7 @@ def send(
 def list_commands(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
     """List a terminal's commands and how far they have come."""
     now = datetime.now(UTC)
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         commands = domain.registry.commands(connection, terminal_meant(domain, connection, terminal))
     rows = [{**plain(command), "state": command.state(now).value} for command in commands]
     columns = ("command_id", "action", "state", "times_sent", "outcome", "detail")

@@ -11,41 +11,31 @@ from server.commands.mistakes import ExitCode
 from server.commands.output import Json, console, print_json
 from server.commands.pages import PAGES
 
-app = typer.Typer(name="docs", help="Pages printed from code.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    name="docs", help="Write or check the pages printed from code.", no_args_is_help=True, add_completion=False
+)
 
 
-Folder = Annotated[Path, typer.Option("--folder", help="Folder of the pages.", file_okay=False)]
+Folder = Annotated[Path, typer.Option("--folder", help="Folder of the pages; in a checkout, `docs`.", file_okay=False)]
 DOCS = Path("docs")
 
 
-def _print_page(name: str, check: Path | None) -> None:
-    text = PAGES[name]()
-    if check is None:
-        sys.stdout.write(text)
-    elif not check.is_file() or check.read_text(encoding="utf-8") != text:
-        console().print(f"{check} is stale; run `shualian docs write`.")
-        raise typer.Exit(ExitCode.REFUSED)
-
-
-Check = Annotated[Path | None, typer.Option("--check", metavar="FILE", help="Print nothing; exit 1 when FILE differs.")]
-
-
 @app.command("errors")
-def errors(check: Check = None) -> None:
+def errors() -> None:
     """Print every error a terminal can meet."""
-    _print_page("errors", check)
+    sys.stdout.write(PAGES["errors"]())
 
 
 @app.command("configuration")
-def configuration(check: Check = None) -> None:
+def configuration() -> None:
     """Print every setting with default and bounds."""
-    _print_page("configuration", check)
+    sys.stdout.write(PAGES["configuration"]())
 
 
 @app.command("metrics")
-def metrics(check: Check = None) -> None:
+def metrics() -> None:
     """Print every metric with its labels."""
-    _print_page("metrics", check)
+    sys.stdout.write(PAGES["metrics"]())
 
 
 @app.command("write")
@@ -69,7 +59,7 @@ def check_all(*, folder: Folder = DOCS, as_json: Json = False) -> None:
     if as_json:
         print_json({"ok": not stale, "stale": stale})
     for path in () if as_json else stale:
-        console().print(f"{path} is stale; run `shualian docs write`.")
+        console().print(f"{path} is {'stale' if path.exists() else 'missing'}; run `shualian docs write`.")
     if stale:
         raise typer.Exit(ExitCode.REFUSED)
 

@@ -5,31 +5,45 @@ from typing import Annotated
 
 import typer
 
-from server.commands.domain import transaction
+from server.commands.domain import contribute, reading, transaction
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.output import Json, console, plain, print_json, yuan
 from server.commands.session import session_of
-from server.settlement.ledger import Account, AccountKind
+from server.settlement.books import verify_settlements
+from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 
 app = typer.Typer(name="ledger", help="The books of the local insurer.", no_args_is_help=True, add_completion=False)
 
 
 @app.command("verify")
 def verify(context: typer.Context, *, as_json: Json = False) -> None:
-    """Walk all books: every posting sums to zero, no balance is below zero. Exit code 1 when something is wrong."""
-    with transaction(session_of(context)) as (domain, connection):
+    """Walk all books: postings sum to zero, nothing is below zero, settlements agree. Exit code 1 when not so."""
+    with reading(session_of(context)) as (domain, connection):
         report = domain.ledger.verify(connection)
+        compared = verify_settlements(connection) if domain.insurer.is_in_house else None
+    is_sound = report.is_sound and (compared is None or compared.is_sound)
     if as_json:
-        print_json({"ok": report.is_sound, **plain(report)})
+        print_json({"ok": is_sound, **plain(report), **(plain(compared) if compared else {})})
     else:
         out = console()
-        out.print(f"{report.transactions} postings with {report.entries} entries.")
+        settled = f", {compared.settlements} settlements" if compared else ""
+        out.print(f"{report.transactions} postings with {report.entries} entries{settled}.")
         findings = {"unbalanced": report.unbalanced, "below zero": report.negative, "drifted": report.drifted}
+        if compared:
+            findings |= {
+                "settled but not posted": compared.unposted,
+                "posted but not settled": compared.unexplained,
+                "benefits miscounted": compared.miscounted,
+            }
         for finding, names in findings.items():
             if names:
                 out.print(f"[red]{finding}:[/] {', '.join(names)}")
-        out.print("[green]Sums to zero, nothing below zero.[/]" if report.is_sound else "[red]The books are wrong.[/]")
-    if not report.is_sound:
+        out.print(
+            "[green]Sums to zero, nothing below zero, settlements agree.[/]"
+            if is_sound
+            else "[red]The books are wrong.[/]"
+        )
+    if not is_sound:
         raise typer.Exit(ExitCode.REFUSED)
 
 
@@ -37,7 +51,7 @@ def verify(context: typer.Context, *, as_json: Json = False) -> None:
 def fund(
     context: typer.Context,
     *,
-    amount_fen: Annotated[int, typer.Option("--amount-fen", min=1, help="How much, in fen.")],
+    amount_fen: Annotated[int, typer.Option("--amount-fen", min=1, max=CONTRIBUTION_FEN_MAX, help="How much, in fen.")],
     region: Annotated[
         str | None, typer.Option("--region", help="Into the pooled fund (统筹基金) of this region.")
     ] = None,
@@ -58,14 +72,7 @@ def fund(
     with transaction(session) as (domain, connection):
         if person_id and domain.people.get(connection, person_id) is None:
             raise CommandError("No person has this id.", next="Ids are printed by `shualian person add`.")
-        domain.ledger.fund(connection, account, amount_fen=amount_fen, reference=named)
-        domain.audit.append(
-            connection,
-            actor=session.actor,
-            action="ledger_funded",
-            subject=account.account_id,
-            details={"amount_fen": amount_fen, "reference": named},
-        )
+        contribute(domain, connection, account, amount_fen=amount_fen, reference=named, actor=session.actor)
         balance = domain.ledger.balance(connection, account)
     if as_json:
         print_json(

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from server.commands.domain import open_domain, transaction
+from server.commands.domain import contribute, open_domain, reading
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.output import Json, console, plain, print_json, yuan
 from server.commands.session import session_of
-from server.settlement.ledger import Account, AccountKind
+from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 
 app = typer.Typer(name="person", help="Insured people.", no_args_is_help=True, add_completion=False)
 
@@ -35,7 +35,8 @@ def add(
         typer.Option("--portrait", help="JPEG of the face; a template is kept, the picture is not.", dir_okay=False),
     ] = None,
     balance_fen: Annotated[
-        int, typer.Option("--balance-fen", min=0, help="Opening balance of the personal account.")
+        int,
+        typer.Option("--balance-fen", min=0, max=CONTRIBUTION_FEN_MAX, help="Opening balance of the personal account."),
     ] = 0,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +54,9 @@ def add(
             domain.ledger.open_accounts(connection, [account])
             if balance_fen:
                 reference = f"opening:{person.person_id}"
-                domain.ledger.fund(connection, account, amount_fen=balance_fen, reference=reference)
+                contribute(
+                    domain, connection, account, amount_fen=balance_fen, reference=reference, actor=session.actor
+                )
     if as_json:
         print_json({**plain(person), "balance_fen": balance_fen, "face": template is not None, "pin": pin is not None})
         return
@@ -72,7 +75,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a person, masked, with the balance of the personal account."""
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         person = domain.people.get(connection, person_id)
         has_face = person is not None and domain.people.template(connection, person_id) is not None
         balance = domain.ledger.balance(connection, Account(AccountKind.PERSON, person_id))

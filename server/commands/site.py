@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from device_registry.model import SiteKind
-from server.commands.domain import transaction
+from server.commands.domain import reading, transaction
 from server.commands.output import Json, show_list, show_record
 from server.commands.session import session_of
 
@@ -28,7 +28,7 @@ def add(context: typer.Context, *, name: Name, region: Region, kind: Kind, as_js
 @app.command("list")
 def list_sites(context: typer.Context, *, as_json: Json = False) -> None:
     """List the sites."""
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         sites = domain.registry.sites(connection)
     columns = ("site_id", "name", "region", "kind")
     show_list("sites", sites, columns=columns, as_json=as_json, empty="No site yet. Add one with `shualian site add`.")

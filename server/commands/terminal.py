@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from device_registry.model import TerminalClass, TerminalFilter, TerminalState
-from server.commands.domain import terminal_meant, transaction
+from server.commands.domain import reading, terminal_meant, transaction
 from server.commands.output import Json, console, plain, print_json, show_list, show_record
 from server.commands.session import Session, session_of
 
@@ -91,7 +91,7 @@ def list_terminals(
 ) -> None:
     """List terminals."""
     where = TerminalFilter(state=state, region=region, site_id=site_id, after=after, limit=limit)
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         terminals = domain.registry.terminals(connection, where)
     columns = ("terminal_id", "serial_number", "model", "terminal_class", "region", "state")
     show_list("terminals", terminals, columns=columns, as_json=as_json, empty="No such terminal.")
@@ -100,7 +100,7 @@ def list_terminals(
 @app.command("show")
 def show(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
     """Show a terminal with its certificates and vitals."""
-    with transaction(session_of(context)) as (domain, connection):
+    with reading(session_of(context)) as (domain, connection):
         found = terminal_meant(domain, connection, terminal)
         record = domain.registry.terminal(connection, found)
         certificates = domain.registry.certificates(connection, found)

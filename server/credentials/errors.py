@@ -1,6 +1,6 @@
 """What can go wrong with people, PINs and face assertions, in this room's words; no text names a person."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 
@@ -32,6 +32,12 @@ class PinFormatError(CredentialError):
     """A PIN is six digits."""
 
     reason: ClassVar[str] = "PIN_FORMAT_INVALID"
+
+
+class PinGuessableError(CredentialError):
+    """A PIN is not repeated or counted digits, and nothing that stands on the ID card."""
+
+    reason: ClassVar[str] = "PIN_GUESSABLE"
 
 
 class PersonExistsError(CredentialError):
@@ -105,13 +111,19 @@ class PinMissingError(PinError):
 
 
 class PinWrongError(PinError):
-    """Not this PIN."""
+    """Not this PIN, or nobody has this card: the caller is not told which."""
 
     reason: ClassVar[str] = "PIN_WRONG"
 
-    def __init__(self, *, attempts_left: int) -> None:
-        self.attempts_left = attempts_left
-        super().__init__(f"{attempts_left} attempts left")
+
+class PinTriesSpentError(PinError):
+    """Too many wrong PINs came from this terminal; none is looked at for a while."""
+
+    reason: ClassVar[str] = "PIN_TRIES_SPENT"
+
+    def __init__(self, *, retry_after: timedelta) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"again in {retry_after.total_seconds():.0f} s")
 
 
 class PinLockedError(PinError):

@@ -4,14 +4,12 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Connection, Row, Select, insert, select
 from uuid_utils import uuid7
 
 from device_registry.audit import AuditLog
-from face_pipeline.frames import Template
-from face_pipeline.gallery import TemplateStore
 from server.credentials.errors import CardTakenError, PersonExistsError, PersonUnknownError
 from server.credentials.identity import (
     card_number_from_text,
@@ -22,8 +20,11 @@ from server.credentials.identity import (
 )
 from server.credentials.pin import PinHasher
 from server.credentials.sealing import BlindIndex, FieldSeal
-from server.store.gallery import SqlTemplateStore
 from server.store.tables.people import insurance_cards, insured_people, person_pins
+
+if TYPE_CHECKING:
+    from face_pipeline.frames import Template
+    from face_pipeline.gallery import TemplateStore
 
 _NAME: Final = "name"
 _ID_NUMBER: Final = "id_number"
@@ -69,20 +70,21 @@ class People:
         region: str,
         card_number: str | None,
         pin: str | None,
-        template: Template | None,
+        template: "Template | None",
         actor: str,
     ) -> InsuredPerson:
         """Add a person, with card, PIN and face where there are any; takes the time of a slow hash when there is a PIN.
 
         Raises:
             IdNumberInvalidError, NameInvalidError, CardNumberInvalidError, PinFormatError: wrong form.
+            PinGuessableError: a PIN that a thief would try first.
             PersonExistsError: this ID number is known already.
             CardTakenError: this card is somebody else's.
         """
         number, name = id_number_from_text(id_number), name_from_text(name)
         card = None if card_number is None else card_number_from_text(card_number)
         person_id = str(uuid7())
-        pin_hash = None if pin is None else self._pin_hasher.hash(pin, person_id=person_id)
+        pin_hash = None if pin is None else self._pin_hasher.hash(pin, person_id=person_id, id_number=number)
         self._add_person(connection, person_id=person_id, name=name, number=number, region=region)
         if card is not None:
             self._add_card(connection, person_id=person_id, card=card)
@@ -113,21 +115,19 @@ class People:
             return None
         return _person_from(person_id=row.person_id, region=row.region, name=registered, number=number)
 
-    def by_card(self, connection: Connection, card_number: str) -> InsuredPerson | None:
-        """Return the holder of this card, None when nobody has it.
+    def id_by_card(self, connection: Connection, card_number: str) -> str | None:
+        """Return the id of the holder of this card, None when nobody has it.
 
         Raises:
             CardNumberInvalidError: wrong form.
         """
         index = self._index.of(card_number_from_text(card_number), field=_CARD_NUMBER)
-        return self._found(
-            connection,
-            select(insured_people)
-            .join(insurance_cards, insurance_cards.c.person_id == insured_people.c.person_id)
-            .where(insurance_cards.c.card_number_index == index),
+        person_id: str | None = connection.scalar(
+            select(insurance_cards.c.person_id).where(insurance_cards.c.card_number_index == index)
         )
+        return person_id
 
-    def template(self, connection: Connection, person_id: str) -> Template | None:
+    def template(self, connection: Connection, person_id: str) -> "Template | None":
         """Return the person's face template, None when no face is known.
 
         Raises:
@@ -135,7 +135,7 @@ class People:
         """
         return self._gallery(connection).get(person_id)
 
-    def remember_face(self, connection: Connection, *, person_id: str, template: Template, actor: str) -> None:
+    def remember_face(self, connection: Connection, *, person_id: str, template: "Template", actor: str) -> None:
         """Keep this face in the place of any earlier one.
 
         Raises:
@@ -153,7 +153,9 @@ class People:
             self._audit.append(connection, actor=actor, action="face_forgotten", subject=person_id, reason=reason)
         return forgotten
 
-    def _gallery(self, connection: Connection) -> TemplateStore:
+    def _gallery(self, connection: Connection) -> "TemplateStore":
+        from server.store.gallery import SqlTemplateStore  # noqa: PLC0415 - loads the pipeline, and few commands need it
+
         return SqlTemplateStore(connection, key=self._template_key, now=self._now)
 
     def _found(self, connection: Connection, statement: Select[*tuple[object, ...]]) -> InsuredPerson | None:

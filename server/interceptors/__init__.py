@@ -2,7 +2,8 @@
 
 An id comes first so that every line and answer has it. Metrics stand outside of errors, to see the status the caller
 sees. Identity stands before limits, because what is limited is the terminal, and validation comes last, so that only
-those who may call make us read.
+those who may call make us parse. gRPC has read a unary request by then: what bounds that is the size of a message and
+the connection's own limits in `listeners.py`.
 """
 
 from server.interceptors.chain import Chain, Layer, Method

@@ -28,6 +28,8 @@ class Method:
     name: str
     streams_up: bool
     streams_down: bool
+    parse: Callable[[bytes], Any] | None = None
+    """Makes the one request of a call that does not stream up; a layer's work: refused callers are not parsed."""
 
     @property
     def streams(self) -> bool:
@@ -58,9 +60,7 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
     ) -> Handler:
         """Return the method's handler with all layers around it."""
         handler = await continuation(handler_call_details)
-        if (
-            handler is None
-        ):  # answered inside the layers, so that a stranger learns no more than from a method that exists
+        if handler is None:  # answered inside the layers: a stranger learns no more than from a method that exists
             return self._unknown
         path = handler_call_details.method
         known = self._wrapped.get(path)
@@ -75,7 +75,7 @@ class Chain(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic fo
         for layer in reversed(self._layers):
             behaviour = layer.wrap(method, behaviour)
         make = _MAKERS[method.streams_up, method.streams_down]
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        return make(behaviour, None if method.parse else handler.request_deserializer, handler.response_serializer)
 
 
 async def _unknown(_requests: object, _context: Context) -> None:
@@ -98,6 +98,7 @@ def _method_from_path(path: str, handler: Handler) -> Method:
         name=name,
         streams_up=bool(handler.request_streaming),
         streams_down=bool(handler.response_streaming),
+        parse=None if handler.request_streaming else handler.request_deserializer,
     )
 
 

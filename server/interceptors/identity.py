@@ -9,12 +9,13 @@ import structlog
 
 from device_registry import Registry, Standings, admit
 from device_registry.certificates import fingerprint_from_pem
-from device_registry.errors import CertificateUnknownError
-from device_registry.model import Standing
+from device_registry.errors import CertificateUnknownError, RegistryError
+from device_registry.model import CertificateStatus, Standing
 from server.caller import Caller, current_request_id, set_caller
 from server.interceptors.chain import Behaviour, Context, Method
+from server.interceptors.limits import Buckets, Rate
 from server.live.streams import LiveStreams
-from server.refusals import CertificateMissingError, StandingStaleError
+from server.refusals import CertificateMissingError, RateLimitedError, StandingStaleError
 from server.store import UnitOfWork
 
 FINGERPRINTS_MAX = 65_536
@@ -22,6 +23,9 @@ FINGERPRINTS_MAX = 65_536
 LOOKED_UP_MAX = 4_096
 LOOKED_UP_FOR = timedelta(seconds=1)
 """How long the database's answer about an unknown or closed certificate is good."""
+CLOSED = frozenset({CertificateStatus.RETIRED, CertificateStatus.REVOKED})
+REFUSALS = Rate(per_second=1, burst=20)
+"""Refusals a certificate is told in full; after that it only hears when to come back (I11)."""
 LOOKUPS_MAX = 8
 """Certificates looked up at once; they must not crowd out the reads of terminals we know."""
 
@@ -48,7 +52,8 @@ class IdentityLayer:
         self._lag = lag
         self._lag_max = lag_max.total_seconds()
         self._fingerprints: dict[bytes, str] = {}
-        self._looked_up_lately: dict[str, tuple[float, Standing | None]] = {}
+        self._closed_lately: dict[str, tuple[float, Standing | None]] = {}
+        self._refusals = Buckets(REFUSALS)
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
 
     def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
@@ -70,10 +75,12 @@ class IdentityLayer:
         if self._lag() > self._lag_max:
             raise StandingStaleError
         fingerprint = self._fingerprint(context)
-        standing = self._standings.of(fingerprint) or await self._looked_up(fingerprint)
-        admit(standing, self._now())
-        if standing.first_use_pending:
-            standing = await self._first_used(standing)
+        try:
+            standing = await self._admitted_standing(fingerprint)
+        except RegistryError as refusal:
+            if wait := self._refusals.take(fingerprint):  # one that does not take no for an answer
+                raise RateLimitedError(retry_after=timedelta(seconds=wait)) from refusal
+            raise
         set_caller(
             Caller(
                 terminal_id=standing.terminal_id,
@@ -85,6 +92,19 @@ class IdentityLayer:
             standing,
         )
         structlog.contextvars.bind_contextvars(terminal_id=standing.terminal_id)
+        return standing
+
+    async def _admitted_standing(self, fingerprint: str) -> Standing:
+        """Return the standing of a certificate that may come in, as memory has it when this returns.
+
+        After each wait it is looked at anew: a revocation may have come in between.
+        """
+        standing = self._standings.of(fingerprint) or await self._looked_up(fingerprint)
+        admit(standing, self._now())
+        if standing.first_use_pending:
+            await self._first_used(standing)
+            standing = self._standings.of(fingerprint) or await self._looked_up(fingerprint)
+            admit(standing, self._now())
         return standing
 
     def _fingerprint(self, context: Context) -> str:
@@ -100,19 +120,26 @@ class IdentityLayer:
         return known
 
     async def _looked_up(self, fingerprint: str) -> Standing:
-        """Ask the database about a certificate that is not open in memory, at most once a second for each."""
-        asked_until, found = self._looked_up_lately.get(fingerprint, (0.0, None))
-        if monotonic() >= asked_until:
+        """Ask the database about a certificate that memory does not have open; a closed one at most once a second."""
+        asked_until, closed = self._closed_lately.get(fingerprint, (0.0, None))
+        if monotonic() < asked_until:
+            found = closed
+        else:
             async with self._lookups:
                 found = await self._unit_of_work.read(lambda connection: self._standings.find(connection, fingerprint))
-            if len(self._looked_up_lately) >= LOOKED_UP_MAX:
-                self._looked_up_lately.clear()
-            self._looked_up_lately[fingerprint] = (monotonic() + LOOKED_UP_FOR.total_seconds(), found)
+            found = self._standings.of(fingerprint) or found  # memory may have learned more while we asked
+            if found is None or found.certificate_status in CLOSED:
+                self._remember_closed(fingerprint, found)
         if found is None:
             raise CertificateUnknownError(fingerprint=fingerprint)
         return found
 
-    async def _first_used(self, standing: Standing) -> Standing:
+    def _remember_closed(self, fingerprint: str, found: Standing | None) -> None:
+        if len(self._closed_lately) >= LOOKED_UP_MAX:
+            self._closed_lately.clear()
+        self._closed_lately[fingerprint] = (monotonic() + LOOKED_UP_FOR.total_seconds(), found)
+
+    async def _first_used(self, standing: Standing) -> None:
         """Close the predecessor's time: from the first call with the new certificate, the old one is retired."""
         await self._unit_of_work.write(
             lambda connection: self._registry.first_use(
@@ -120,4 +147,3 @@ class IdentityLayer:
             )
         )
         await self._unit_of_work.read(lambda connection: self._standings.refresh(connection, standing.terminal_id))
-        return self._standings.of(standing.fingerprint) or standing

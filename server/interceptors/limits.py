@@ -3,16 +3,18 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network
 from time import monotonic
 from typing import Any
+from urllib.parse import unquote
 
 from server.caller import current_caller
 from server.interceptors.chain import Behaviour, Context, Method
 from server.refusals import CallsOpenError, MessageRateError, RateLimitedError
 
 CALLERS_MAX = 65_536
-"""Callers whose recent calls are remembered; over it, those who rest are forgotten, which changes nothing for them."""
-CALLS_OPEN_RETRY = timedelta(seconds=1)
+"""Callers whose recent calls are remembered."""
+FULL_RETRY = timedelta(seconds=1)
 
 CallerKey = Callable[[Context], str]
 
@@ -24,7 +26,16 @@ def by_terminal(_context: Context) -> str:
 
 def by_address(context: Context) -> str:
     """Name the caller by where it calls from, without the port; all that is known on the enrollment port."""
-    return context.peer().rpartition(":")[0]
+    return origin_of(context.peer())
+
+
+def origin_of(peer: str) -> str:
+    """Return whom to count a peer as: an IPv4 address, or the /64 of an IPv6 one, all of which is one customer's."""
+    host = unquote(peer.rpartition(":")[0])
+    if not host.startswith("ipv6:"):
+        return host
+    address = IPv6Address(host.removeprefix("ipv6:").strip("[]"))
+    return f"ipv4:{address.ipv4_mapped}" if address.ipv4_mapped else f"ipv6:{IPv6Network((address, 64), strict=False)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +71,26 @@ class TokenBucket:
         return self._tokens + (now - self._filled_at) * self._rate.per_second >= self._rate.burst
 
 
-class _Usage:
-    """What one caller has under way."""
+class Buckets:
+    """A bucket for each caller; of too many, those at rest are forgotten, which changes nothing for them."""
 
-    __slots__ = ("bucket", "calls_open")
+    def __init__(self, rate: Rate, *, callers_max: int = CALLERS_MAX, clock: Callable[[], float] = monotonic) -> None:
+        self._rate = rate
+        self._callers_max = callers_max
+        self._clock = clock
+        self._buckets: dict[str, TokenBucket] = {}
 
-    def __init__(self, bucket: TokenBucket) -> None:
-        self.bucket = bucket
-        self.calls_open = 0
+    def take(self, key: str) -> float:
+        """Take one of a caller's tokens; return 0, or the seconds until there is one."""
+        now = self._clock()
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            if len(self._buckets) >= self._callers_max:
+                self._buckets = {name: held for name, held in self._buckets.items() if not held.rested(now)}
+            if len(self._buckets) >= self._callers_max:
+                return FULL_RETRY.total_seconds()
+            bucket = self._buckets[key] = TokenBucket(self._rate, now)
+        return bucket.take(now)
 
 
 class LimitLayer:
@@ -83,47 +106,40 @@ class LimitLayer:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._caller_key = caller_key
-        self._calls = calls
+        self._calls = Buckets(calls, clock=clock)
         self._messages = messages
         self._calls_open_max = calls_open_max
         self._clock = clock
-        self._usages: dict[str, _Usage] = {}
+        self._open: dict[str, int] = {}
 
     def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
         """Return `inner` with the bounds before it."""
 
         async def within(request: object, context: Context) -> object:
-            usage = self._entered(self._caller_key(context))
-            usage.calls_open += 1
+            key = self._caller_key(context)
+            self._enter(key)
             try:
                 return await inner(request, context)
             finally:
-                usage.calls_open -= 1
+                self._leave(key)
 
         async def within_stream(requests: AsyncIterator[Any], context: Context) -> object:
             return await within(MeteredRequests(requests, self._messages, self._clock), context)
 
         return within_stream if method.streams_up else within
 
-    def _entered(self, key: str) -> _Usage:
-        now = self._clock()
-        usage = self._usages.get(key)
-        if usage is None:
-            if len(self._usages) >= CALLERS_MAX:
-                self._forget_rested(now)
-            usage = self._usages[key] = _Usage(TokenBucket(self._calls, now))
-        if wait := usage.bucket.take(now):
+    def _enter(self, key: str) -> None:
+        if wait := self._calls.take(key):
             raise RateLimitedError(retry_after=timedelta(seconds=wait))
-        if usage.calls_open >= self._calls_open_max:
-            raise CallsOpenError(retry_after=CALLS_OPEN_RETRY)
-        return usage
+        open_now = self._open.get(key, 0)
+        if open_now >= self._calls_open_max:
+            raise CallsOpenError(retry_after=FULL_RETRY)
+        self._open[key] = open_now + 1
 
-    def _forget_rested(self, now: float) -> None:
-        self._usages = {
-            key: usage for key, usage in self._usages.items() if usage.calls_open or not usage.bucket.rested(now)
-        }
-        if len(self._usages) >= CALLERS_MAX:
-            raise RateLimitedError(retry_after=CALLS_OPEN_RETRY)
+    def _leave(self, key: str) -> None:
+        self._open[key] -= 1
+        if not self._open[key]:
+            del self._open[key]
 
 
 class MeteredRequests:

@@ -1,12 +1,15 @@
-"""Does a message keep the rules of the contract? Checked here alone, for requests and each message of a stream."""
+"""Is it a message at all, and does it keep the rules of the contract? For requests and each message of a stream."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import protovalidate
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from server.interceptors.chain import Behaviour, Context, Method
 from server.refusals import FieldViolation, InvalidRequestError
+
+_UNREADABLE = FieldViolation(field="", rule="is no message of this type")
 
 
 class ValidationLayer:
@@ -23,10 +26,15 @@ class ValidationLayer:
     def wrap(self, method: Method, inner: Behaviour) -> Behaviour:
         """Return `inner` with the rules before it."""
         check = self._check
+        parse = method.parse or _as_it_is
 
-        async def checked(request: Message, context: Context) -> object:
-            check(request)
-            return await inner(request, context)
+        async def checked(request: bytes, context: Context) -> object:
+            try:
+                message = parse(request)
+            except DecodeError:
+                raise InvalidRequestError(violations=(_UNREADABLE,)) from None
+            check(message)
+            return await inner(message, context)
 
         async def checked_stream(requests: AsyncIterator[Message], context: Context) -> object:
             return await inner(CheckedRequests(requests, self), context)
@@ -64,6 +72,10 @@ class CheckedRequests:
         message = await anext(self._requests)
         self._check(message)
         return message
+
+
+def _as_it_is(message: Any) -> Any:  # noqa: ANN401  # gRPC made it already, of whatever type
+    return message
 
 
 def _violation(found: protovalidate.Violation) -> FieldViolation:

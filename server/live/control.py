@@ -82,14 +82,12 @@ class ControlStreams:
         if stream is not None:
             self._start(self._deliver(stream))
 
-    async def watch_silence(self) -> None:
-        """End the streams on which nothing was heard for too long, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(self._overdue_after.total_seconds() / 4)
-            heard_before = monotonic() - self._overdue_after.total_seconds()
-            for stream in list(self._streams.values()):
-                if stream.heard_at < heard_before:
-                    stream.live.end(TerminalOverdueError())
+    async def end_silent(self) -> None:
+        """End the streams on which nothing was heard for too long."""
+        heard_before = monotonic() - self._overdue_after.total_seconds()
+        for stream in list(self._streams.values()):
+            if stream.heard_at < heard_before:
+                stream.live.end(TerminalOverdueError())
 
     async def say_goodbye(self, spread: timedelta) -> None:
         """Tell every terminal to come back, each at its own moment within `spread`, and end the streams."""

@@ -1,9 +1,8 @@
 """What this process does when the registry changes, here or in another process: forget, cut, deliver (I2)."""
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from time import monotonic
 
@@ -54,38 +53,35 @@ class RegistryWatch:
     async def load(self) -> None:
         """Take over everything the database says, and end the streams that it does not bear out."""
         await self._unit_of_work.read(self._standings.load)
-        self._check_all()
+        await self.sweep()
 
     async def on_events(self, events: Sequence[Event]) -> None:
         """Act on what changed; each subject once, however often it changed."""
         learned_at = monotonic()
-        for terminal_id in dict.fromkeys(event.subject for event in events if event.topic == TERMINAL):
-            fingerprints = {stream.standing.fingerprint for stream in self._streams.of(terminal_id)}
-            found = await self._unit_of_work.read(_refreshed(self._standings, terminal_id, fingerprints))
-            self._end_refused(self._streams.of(terminal_id), found, learned_at)
+        changed = list(dict.fromkeys(event.subject for event in events if event.topic == TERMINAL))
+        if changed:
+            watched = {_fingerprint(stream) for terminal_id in changed for stream in self._streams.of(terminal_id)}
+            closed = await self._unit_of_work.read(_refreshed(self._standings, changed, watched))
+            for terminal_id in changed:
+                self._end_refused(self._streams.of(terminal_id), closed, learned_at)
         for terminal_id in dict.fromkeys(event.subject for event in events if event.topic == COMMAND):
             self._on_command(terminal_id)
 
-    async def sweep(self, every: timedelta) -> None:
-        """Look at all live streams again and again: a certificate's time runs out without any event."""
-        while True:
-            await asyncio.sleep(every.total_seconds())
-            self._check_all()
-
-    def _check_all(self) -> None:
-        streams = self._streams.all()
-        known = {fingerprint: self._standings.of(fingerprint) for fingerprint in map(_fingerprint, streams)}
-        self._end_refused(streams, known, monotonic())
+    async def sweep(self) -> None:
+        """Look at all live streams: a certificate's time runs out without any event."""
+        self._end_refused(self._streams.all(), {}, monotonic())
 
     def _end_refused(
-        self, streams: Sequence[LiveStream], found: Mapping[str, Standing | None], learned_at: float
+        self, streams: Sequence[LiveStream], closed: Mapping[str, Standing | None], learned_at: float
     ) -> None:
+        """End those whose holder would not be let in now: by what memory says, or else by what was asked for."""
         now = self._now()
         for stream in streams:
-            error = _refusal(stream, found, now)
-            if error is None or stream.is_ending:
-                continue
-            stream.end(error, partial(self._cut, error.reason, learned_at))
+            fingerprint = _fingerprint(stream)
+            standing = self._standings.of(fingerprint) or closed.get(fingerprint)
+            error = _refusal(fingerprint, standing, now)
+            if error is not None and not stream.is_ending:
+                stream.end(error, partial(self._cut, error.reason, learned_at))
 
     def _cut(self, reason: str, learned_at: float) -> None:
         seconds = monotonic() - learned_at
@@ -94,24 +90,20 @@ class RegistryWatch:
 
 
 def _refreshed(
-    standings: Standings, terminal_id: str, fingerprints: set[str]
+    standings: Standings, terminal_ids: Sequence[str], watched: Collection[str]
 ) -> Callable[[Connection], dict[str, Standing | None]]:
+    """Return what brings memory up to date, and looks up those of the watched certificates that left it."""
+
     def read(connection: Connection) -> dict[str, Standing | None]:
-        standings.refresh(connection, terminal_id)
-        return {
-            fingerprint: standings.of(fingerprint) or standings.find(connection, fingerprint)
-            for fingerprint in fingerprints
-        }
+        standings.refresh(connection, *terminal_ids)
+        left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
+        return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
 
     return read
 
 
-def _refusal(stream: LiveStream, found: Mapping[str, Standing | None], now: datetime) -> RegistryError | None:
-    """Return why the holder of the stream would not be let in now, if so."""
-    fingerprint = _fingerprint(stream)
-    if fingerprint not in found:  # opened after the question was asked, hence admitted by what is known now
-        return None
-    standing = found[fingerprint]
+def _refusal(fingerprint: str, standing: Standing | None, now: datetime) -> RegistryError | None:
+    """Return why the holder of a certificate would not be let in now, if so."""
     if standing is None:
         return CertificateUnknownError(fingerprint=fingerprint)
     try:

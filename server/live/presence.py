@@ -1,20 +1,14 @@
 """What is remembered of the terminals' comings, goings and heartbeats until it is written, many at once."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from device_registry import Registry
 from device_registry.model import ReceivedHeartbeat
 from server.store import StoreError, UnitOfWork
-
-log = structlog.get_logger()
-
-FLUSH_INTERVAL = timedelta(milliseconds=500)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,22 +47,20 @@ class PresenceBook:
         """Note that the last control stream of a terminal has ended."""
         self._of(terminal_id).is_gone = True
 
-    async def run(self) -> None:
-        """Write what is new, again and again, until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_INTERVAL.total_seconds())
-            await self.flush()
-
     async def flush(self) -> None:
-        """Write what is new. When the database refuses, it is kept for the next time, unless there is newer."""
+        """Write what is new.
+
+        Raises:
+            StoreError: the database refused; what is new is kept for the next time, unless there is newer.
+        """
         news, self._news = self._news, {}
         if not news:
             return
         try:
             await self._unit_of_work.write(self._written(news))
-        except StoreError as error:
-            log.warning("presence_not_written", reason=error.reason, terminals=len(news))
+        except StoreError:
             self._news = {**news, **self._news}
+            raise
 
     def _of(self, terminal_id: str) -> _News:
         return self._news.setdefault(terminal_id, _News())

@@ -1,23 +1,17 @@
-"""How does the fleet stand right now? Counted from the database every few seconds, for the gauges."""
+"""How do fleet and settlements stand right now? Counted from the database every few seconds, for the gauges."""
 
-import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection, func, select, text
 
-from device_registry import Presence, Registry, Terminal, TerminalFilter, TerminalState, Vitals
+from device_registry import Census, Presence, Registry
 from monitoring.metrics import Metrics
 from server.settlement.model import SettlementState
-from server.store import StoreError, UnitOfWork
+from server.store import UnitOfWork
 from server.store.tables.settlement import settlements
 
-log = structlog.get_logger()
-
-EVERY = timedelta(seconds=15)
 _CONDITIONS = (Presence.OVERDUE, Presence.FLAPPING)
 _DAY = timedelta(days=1)
 # The first condition is that of the index: only the few in doubt are looked at. A dead letter has no next try.
@@ -27,21 +21,18 @@ _IN_DOUBT = select(func.count(), func.min(settlements.c.began_at), func.count(se
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FleetCount:
-    """What the gauges show."""
+class Doubt:
+    """Settlements whose outcome nobody knows."""
 
-    terminals: Counter[tuple[str, str, str]]
-    """By region, class and state."""
-    conditions: Counter[str]
-    days_left: list[float]
-    renewals_overdue: int
     unknown: int
-    unknown_since: datetime | None
+    since: datetime | None
+    """When the oldest of them began."""
     dead_letters: int
+    """Those that were given up on."""
 
 
 class Survey:
-    """Counts the fleet and sets the gauges."""
+    """Counts, and sets the gauges."""
 
     def __init__(
         self,
@@ -60,53 +51,33 @@ class Survey:
         self._overdue_below = certificate_lifetime / 6
         self._shown: set[tuple[str, str, str]] = set()
 
-    async def run(self) -> None:
-        """Count again and again, until cancelled."""
-        while True:
-            try:
-                await self.take()
-            except StoreError as error:
-                log.warning("survey_failed", reason=error.reason)
-            await asyncio.sleep(EVERY.total_seconds())
-
     async def take(self) -> None:
         """Count once."""
-        count = await self._unit_of_work.read(self._count)
-        for labels in self._shown | count.terminals.keys():
-            self._metrics.terminals.labels(*labels).set(count.terminals[labels])
-        self._shown |= count.terminals.keys()
+        census, doubt = await self._unit_of_work.read(self._count)
+        self._show_fleet(census)
+        self._show_doubt(doubt)
+
+    def _count(self, connection: Connection) -> tuple[Census, Doubt]:
+        unknown, since, waiting = connection.execute(_IN_DOUBT).one()
+        return self._registry.census(connection), Doubt(unknown=unknown, since=since, dead_letters=unknown - waiting)
+
+    def _show_fleet(self, census: Census) -> None:
+        now = self._now()
+        gauges = {
+            (region, terminal_class.value, state.value): count
+            for (region, terminal_class, state), count in census.terminals.items()
+        }
+        for labels in self._shown | gauges.keys():
+            self._metrics.terminals.labels(*labels).set(gauges.get(labels, 0))
+        self._shown |= gauges.keys()
         for condition in _CONDITIONS:
-            self._metrics.terminal_conditions.labels(condition.value).set(count.conditions[condition.value])
-        self._metrics.certificate_days_to_expiry.replace(count.days_left)
-        self._metrics.certificates_renewal_overdue.set(count.renewals_overdue)
-        self._metrics.settlements_unknown.set(count.unknown)
-        self._metrics.settlement_dead_letters.set(count.dead_letters)
-        age = self._now() - count.unknown_since if count.unknown_since else timedelta()
+            self._metrics.terminal_conditions.labels(condition.value).set(census.presences[condition])
+        self._metrics.certificate_days_to_expiry.replace((end - now) / _DAY for end in census.certificate_ends)
+        overdue_before = now + self._overdue_below
+        self._metrics.certificates_renewal_overdue.set(sum(end < overdue_before for end in census.certificate_ends))
+
+    def _show_doubt(self, doubt: Doubt) -> None:
+        self._metrics.settlements_unknown.set(doubt.unknown)
+        self._metrics.settlement_dead_letters.set(doubt.dead_letters)
+        age = self._now() - doubt.since if doubt.since else timedelta()
         self._metrics.settlement_unknown_age.set(age.total_seconds())
-        self._metrics.last_success.labels("SURVEY").set(self._now().timestamp())
-
-    def _count(self, connection: Connection) -> FleetCount:
-        terminals = list(self._terminals(connection))
-        unknown, unknown_since, waiting = connection.execute(_IN_DOUBT).one()
-        active = {terminal.terminal_id for terminal in terminals if terminal.state is TerminalState.ACTIVE}
-        vitals = [item for item in self._registry.fleet_vitals(connection) if item.terminal_id in active]
-        left = [span for span in map(self._left, vitals) if span is not None]
-        return FleetCount(
-            terminals=Counter((item.region, item.terminal_class.value, item.state.value) for item in terminals),
-            conditions=Counter(item.presence.value for item in vitals),
-            days_left=[span / _DAY for span in left],
-            renewals_overdue=sum(span < self._overdue_below for span in left),
-            unknown=unknown,
-            unknown_since=unknown_since,
-            dead_letters=unknown - waiting,
-        )
-
-    def _terminals(self, connection: Connection) -> Iterator[Terminal]:
-        """Yield every terminal, page by page."""
-        after: str | None = None
-        while page := self._registry.terminals(connection, TerminalFilter(after=after)):
-            yield from page
-            after = page[-1].terminal_id
-
-    def _left(self, vitals: Vitals) -> timedelta | None:
-        return None if vitals.certificate_not_after is None else vitals.certificate_not_after - self._now()

@@ -8,7 +8,6 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic, perf_counter
@@ -103,16 +102,19 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         with self._seats.seat(caller.terminal_id):
             self._metrics.face_sessions_open.inc()
             try:
-                await self._authenticate(session_id, caller, start, requests, context)
+                decision = await self._authenticate(session_id, caller, start, requests, context)
             except BaseException:
                 self._count(caller, start, "ABORTED")
                 raise
+            else:
+                # Counted by now: a terminal that hangs up as soon as it can read this hides nothing by it.
+                await context.write(face_pb2.AuthenticateResponse(decision=decision))
             finally:
                 self._metrics.face_sessions_open.dec()
 
     async def _authenticate(
         self, session_id: str, caller: Caller, start: face_pb2.Start, requests: Requests, context: Context
-    ) -> None:
+    ) -> face_pb2.Decision:
         claimant = await self._desk.consented(caller, session_id, start)
         challenge = self._pipeline.challenge()
         session = _Session(
@@ -131,10 +133,9 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             verdict, needed_at = await self._look(session, context)
         finally:
             reader.cancel()  # frames after the decision are dropped
-            with suppress(asyncio.CancelledError):
-                await reader
+            await asyncio.gather(reader, return_exceptions=True)  # a cancellation of our own still comes through
             self._metrics.face_frames.labels("DROPPED").inc(session.inbox.dropped)
-        await self._decide(session, verdict, needed_at, context)
+        return await self._decide(session, verdict, needed_at)
 
     def _opened(self, challenge: Challenge, claimant: Claimant) -> FaceSession:
         """Open the session. For a claim that nobody answers to it does the same work, so that the two look alike."""
@@ -211,14 +212,13 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         self._metrics.face_frames.labels("LOOKED_AT").inc()
         return outcome
 
-    async def _decide(self, session: _Session, verdict: Verdict, needed_at: float, context: Context) -> None:
-        """Write the outcome down, tell it, count it."""
+    async def _decide(self, session: _Session, verdict: Verdict, needed_at: float) -> face_pb2.Decision:
+        """Write the outcome down, count it, and return what the terminal may know."""
         decision = await self._desk.decided(
             session.caller, session.session_id, session.start, session.claimant, verdict
         )
         seconds = monotonic() - needed_at
         decision.decision_time.CopyFrom(convert.duration(timedelta(seconds=seconds)))
-        await context.write(face_pb2.AuthenticateResponse(decision=decision))
         outcome = verdict.outcome.name
         self._count(session.caller, session.start, outcome)
         self._metrics.face_decision_seconds.labels(outcome).observe(seconds)
@@ -226,6 +226,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         band = face_pb2.LivenessBand.Name(decision.liveness.band).removeprefix("LIVENESS_BAND_")
         self._metrics.face_liveness.labels(band).inc()
         log.info("face_decided", outcome=outcome, frames_used=verdict.frames_used, reasons=verdict.liveness.reasons)
+        return decision
 
     def _count(self, caller: Caller, start: face_pb2.Start, outcome: str) -> None:
         self._metrics.face_sessions.labels(caller.region, f"{start.business_type:05d}", outcome).inc()

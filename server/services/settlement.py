@@ -1,25 +1,23 @@
 """Money, as gRPC asks for it."""
 
-from collections.abc import Awaitable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import perf_counter
-from typing import TypeVar
 
 from monitoring.metrics import Metrics
 from server import convert
 from server.caller import current_caller
-from server.credentials.errors import CredentialError, PinLockedError, PinWrongError
+from server.credentials.errors import CredentialError
 from server.interceptors.chain import Context
 from server.settlement.desk import SettlementDesk
 from server.settlement.errors import (
     AuthorizationMissingError,
-    CardUnknownError,
     OutcomeUnknownError,
     SettlementError,
 )
-from server.settlement.model import Receipt
+from server.settlement.model import Shares
+from server.store.errors import StoreError
 from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc
-
-T = TypeVar("T")
 
 _WAYS = {"face": "FACE", "card": "CARD", "bare_id_number": "BARE_ID_NUMBER"}
 
@@ -35,12 +33,10 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
         self, request: settlement_pb2.PreSettleRequest, _context: Context
     ) -> settlement_pb2.PreSettleResponse:
         """Say who would pay what."""
-        quote = await self._authorized(
-            request.authorization,
-            self._desk.pre_settle(
+        with self._offered(request.authorization):
+            quote = await self._desk.pre_settle(
                 current_caller(), convert.bill(request.bill), convert.authorization(request.authorization)
-            ),
-        )
+            )
         return settlement_pb2.PreSettleResponse(
             quote_id=quote.quote_id,
             shares=convert.shares(quote.shares),
@@ -50,19 +46,25 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
 
     async def Settle(self, request: settlement_pb2.SettleRequest, _context: Context) -> settlement_pb2.SettleResponse:
         """Pay a bill as quoted."""
-        receipt = await self._timed(
-            request.bill.business_type,
-            self._authorized(
-                request.authorization,
-                self._desk.settle(
+        business_type, began = request.bill.business_type, perf_counter()
+        try:
+            with self._offered(request.authorization):
+                receipt = await self._desk.settle(
                     current_caller(),
                     transaction_id=request.transaction_id,
                     quote_id=request.quote_id,
                     bill=convert.bill(request.bill),
                     authorization=convert.authorization(request.authorization),
-                ),
-            ),
-        )
+                )
+        except OutcomeUnknownError:
+            self._note(business_type, "UNKNOWN", began)
+            raise
+        except (SettlementError, CredentialError, StoreError):
+            self._note(business_type, "FAILED", began)
+            raise
+        self._note(business_type, "REPEATED" if receipt.is_repeated else "SETTLED", began)
+        if not receipt.is_repeated:
+            self._count_money(receipt.shares)
         return settlement_pb2.SettleResponse(receipt=convert.receipt(receipt))
 
     async def Cancel(self, request: settlement_pb2.CancelRequest, _context: Context) -> settlement_pb2.CancelResponse:
@@ -97,39 +99,24 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             receipt=convert.receipt(found.receipt) if found.receipt is not None else None,
         )
 
-    async def _authorized(self, authorization: settlement_pb2.Authorization, work: Awaitable[T]) -> T:
+    @contextmanager
+    def _offered(self, authorization: settlement_pb2.Authorization) -> Iterator[None]:
         """Count which way was offered, and whether it opened anything."""
         way = _WAYS[authorization.WhichOneof("method") or "bare_id_number"]
         try:
-            result = await work
-        except (AuthorizationMissingError, CredentialError, CardUnknownError) as error:
-            if isinstance(error, PinWrongError | PinLockedError):
-                self._metrics.pin_attempts.labels("WRONG" if isinstance(error, PinWrongError) else "LOCKED").inc()
+            yield
+        except (AuthorizationMissingError, CredentialError):
             self._metrics.authorizations.labels(way, "REFUSED").inc()
             raise
         self._metrics.authorizations.labels(way, "ACCEPTED").inc()
-        if way == "CARD":
-            self._metrics.pin_attempts.labels("RIGHT").inc()
-        return result
 
-    async def _timed(self, business_type: int, work: Awaitable[Receipt]) -> Receipt:
-        began = perf_counter()
-        try:
-            receipt = await work
-        except OutcomeUnknownError:
-            self._note(business_type, "UNKNOWN", began)
-            raise
-        except SettlementError:
-            self._note(business_type, "FAILED", began)
-            raise
-        self._note(business_type, "SETTLED", began)
+    def _count_money(self, shares: Shares) -> None:
         for share, amount_fen in (
-            ("POOLED_FUND", receipt.shares.pooled_fund_fen),
-            ("PERSONAL_ACCOUNT", receipt.shares.personal_account_fen),
-            ("SELF_PAY", receipt.shares.self_pay_fen),
+            ("POOLED_FUND", shares.pooled_fund_fen),
+            ("PERSONAL_ACCOUNT", shares.personal_account_fen),
+            ("SELF_PAY", shares.self_pay_fen),
         ):
             self._metrics.settled_fen.labels(share).inc(amount_fen)
-        return receipt
 
     def _note(self, business_type: int, outcome: str, began: float) -> None:
         self._metrics.settlements.labels(f"{business_type:05d}", outcome).inc()

@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from server.caller import Caller
 from server.credentials.assertion import AssertionClaims, Assertions
-from server.credentials.errors import AssertionForeignError
+from server.credentials.errors import AssertionForeignError, PinWrongError
 from server.credentials.people import People
 from server.credentials.pin import Pins
-from server.settlement.errors import AuthorizationMissingError, CardUnknownError
+from server.settlement.errors import AuthorizationMissingError
 from server.settlement.limits import SettlementLimits, check_assertion_limit, check_pin_given, pin_required
 from server.settlement.model import WAYS_TO_PAY, Authorization, Bill, CardAuthorization, FaceAuthorization
 from server.store.unit_of_work import UnitOfWork
@@ -62,12 +62,11 @@ class Authorizations:
 
         Raises:
             AuthorizationMissingError: an ID number alone; lists the ways that work.
-            CardUnknownError: nobody has this card.
         """
         if isinstance(authorization, FaceAuthorization):
             return _token_name(authorization.assertion)
         if isinstance(authorization, CardAuthorization):
-            return f"card:{await self._card_holder(authorization)}"
+            return f"card:{await self._cardholder(authorization) or 'nobody'}"
         raise AuthorizationMissingError(ways=WAYS_TO_PAY)
 
     async def prove_for_quote(self, caller: Caller, bill: Bill, authorization: Authorization) -> Proof:
@@ -80,7 +79,7 @@ class Authorizations:
             proof = await self._checked(caller, bill, authorization)
             self._remember(authorization, proof)
             return proof
-        return await self._with_card(authorization)
+        return await self._with_card(caller, authorization)
 
     async def prove_for_payment(self, caller: Caller, bill: Bill, authorization: Authorization) -> Proof:
         """Return whose money would be spent; a face below the PIN-free limit is only read here, and checked at its use.
@@ -89,14 +88,14 @@ class Authorizations:
             SettlementError, CredentialError: it is nobody's, or not good for this bill.
         """
         if not isinstance(authorization, FaceAuthorization):
-            return await self._with_card(authorization)
+            return await self._with_card(caller, authorization)
         if not pin_required(bill, self._limits):
             claims = self._checked_at_quote.pop(_token_name(authorization.assertion), None)
             return _proof(claims or self._assertions.verify(authorization.assertion))
         check_pin_given(bill, authorization, self._limits)
         # All else first: a PIN attempt is counted, and must not be spent on a face that pays nothing anyway.
         proof = await self._checked(caller, bill, authorization)
-        await self._pins.verify(proof.person_id, authorization.pin or "")
+        await self._pins.verify(proof.person_id, authorization.pin or "", terminal_id=caller.terminal_id)
         return proof
 
     async def _checked(self, caller: Caller, bill: Bill, authorization: FaceAuthorization) -> Proof:
@@ -118,20 +117,19 @@ class Authorizations:
         if len(self._checked_at_quote) > _CHECKED_MAX:
             self._checked_at_quote.popitem(last=False)
 
-    async def _with_card(self, authorization: Authorization) -> Proof:
+    async def _with_card(self, caller: Caller, authorization: Authorization) -> Proof:
         if not isinstance(authorization, CardAuthorization):
             raise AuthorizationMissingError(ways=WAYS_TO_PAY)
-        person_id = await self._card_holder(authorization)
-        await self._pins.verify(person_id, authorization.pin)
+        person_id = await self._cardholder(authorization)
+        await self._pins.verify_cardholder(person_id, authorization.pin, terminal_id=caller.terminal_id)
+        if person_id is None:  # nobody's PIN is never right
+            raise PinWrongError
         return Proof(person_id=person_id, claims=None)
 
-    async def _card_holder(self, authorization: CardAuthorization) -> str:
-        person = await self._unit_of_work.read(
-            lambda connection: self._people.by_card(connection, authorization.card_number)
+    async def _cardholder(self, authorization: CardAuthorization) -> str | None:
+        return await self._unit_of_work.read(
+            lambda connection: self._people.id_by_card(connection, authorization.card_number)
         )
-        if person is None:
-            raise CardUnknownError
-        return person.person_id
 
 
 def _proof(claims: AssertionClaims) -> Proof:

@@ -6,7 +6,7 @@ what came of it into an answer. Nothing is answered that is not committed.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from typing import Final
@@ -44,12 +44,12 @@ from server.settlement.once import body_digest, check_form
 from server.settlement.quote import CHINA, claim_for, keep_quote, quote_of
 from server.settlement.remote import Upstream
 from server.settlement.reverse import Undoing, cancel, reverse
-from server.settlement.settle import Means, Order, receipt_of, seen_before, settle
+from server.settlement.settle import Means, Order, Paid, receipt_of, seen_before, settle
 from server.settlement.store import QuoteRow, SettlementRow, doubt_pending, find_settlement
 from server.store.unit_of_work import UnitOfWork
 
 _RETRY_AFTER = timedelta(seconds=2)
-_InFlight = tuple[str, asyncio.Task[SettlementRow]]
+_InFlight = tuple[str, asyncio.Task[Paid]]
 
 
 class SettlementDesk:
@@ -89,6 +89,7 @@ class SettlementDesk:
         """
         self._unit_of_work: Final = unit_of_work
         self._people: Final = people
+        self._pins: Final = pins
         self._limits: Final = limits
         self._quote_lifetime: Final = quote_lifetime
         self._site_kind: Final = site_kind
@@ -133,6 +134,8 @@ class SettlementDesk:
 
         Raises:
             OutcomeUnknownError: the insurer's answer is missing; the same request later tells.
+            InsurerRefusedError: a remote insurer said no after it was asked. It is not paid, but the assertion is used
+                up: it stands for the one question that was put, and is not worth a second one.
             SettlementError, CredentialError: it is not paid, and what authorizes it is unused.
         """
         check_form(transaction_id)
@@ -146,10 +149,10 @@ class SettlementDesk:
         pay = _Payment(caller, transaction_id, digest, quote_id, bill, authorization)
         is_one_step = isinstance(authorization, FaceAuthorization) and not pin_required(bill, self._limits)
         if is_one_step and self._upstream is None:
-            row = await self._pay_in_one_step(pay)
+            paid = await self._pay_in_one_step(pay)
         else:
-            row = await self._join(pay)
-        return receipt_of(row, retry_after=_RETRY_AFTER)
+            paid = await self._join(pay)
+        return replace(receipt_of(paid.row, retry_after=_RETRY_AFTER), is_repeated=not paid.is_new)
 
     async def cancel(self, caller: Caller, *, transaction_id: str, settlement_transaction_id: str) -> datetime:
         """Undo a settled bill on the same day; return when it was undone.
@@ -193,6 +196,7 @@ class SettlementDesk:
         """Wait until no settlement is half way; call it after the last request, before the unit of work is closed."""
         while self._in_flight:
             await asyncio.wait([task for _, task in self._in_flight.values()])
+        await self._pins.drain()
 
     def _claim(self, connection: Connection, *, caller: Caller, bill: Bill, person_id: str) -> Claim:
         person = self._people.get(connection, person_id)
@@ -216,7 +220,7 @@ class SettlementDesk:
             connection, caller, claim, shares=shares, now=self._means.now(), lifetime=self._quote_lifetime
         )
 
-    async def _pay_in_one_step(self, payment: "_Payment") -> SettlementRow:
+    async def _pay_in_one_step(self, payment: "_Payment") -> Paid:
         """Pay with nothing but the writer's one transaction; only when the proof fails is a repetition looked for."""
         try:
             return await self._pay(payment)
@@ -225,14 +229,15 @@ class SettlementDesk:
             seen = await self._unit_of_work.write(payment.seen_before)
             if seen is None:
                 raise
-            return seen
+            return Paid(seen, is_new=False)
 
-    async def _join(self, payment: "_Payment") -> SettlementRow:
+    async def _join(self, payment: "_Payment") -> Paid:
         """Pay in several steps, once: a repetition meanwhile waits for the outcome of the first.
 
         The run is a task of its own: a terminal that hangs up does not stop it half way.
         """
         running = self._in_flight.get(payment.transaction_id)
+        is_first = running is None
         if running is None:
             task = asyncio.create_task(self._pay_in_steps(payment))
             running = self._in_flight[payment.transaction_id] = (payment.digest, task)
@@ -240,23 +245,24 @@ class SettlementDesk:
         digest, task = running
         if digest != payment.digest:
             raise TransactionIdReusedError
-        return await asyncio.shield(task)
+        paid = await asyncio.shield(task)
+        return Paid(paid.row, is_new=paid.is_new and is_first)
 
-    def _landed(self, transaction_id: str, task: asyncio.Task[SettlementRow]) -> None:
+    def _landed(self, transaction_id: str, task: asyncio.Task[Paid]) -> None:
         del self._in_flight[transaction_id]
         if not task.cancelled():
             task.exception()  # heard by whoever still waits; nobody may
 
-    async def _pay_in_steps(self, payment: "_Payment") -> SettlementRow:
+    async def _pay_in_steps(self, payment: "_Payment") -> Paid:
         seen = await self._unit_of_work.read(payment.seen_before)
         if seen is not None:
-            return seen
-        row = await self._pay(payment)
-        if self._upstream is not None and row.state is SettlementState.PENDING:
-            row = await self._upstream.settle(row)
-        return row
+            return Paid(seen, is_new=False)
+        paid = await self._pay(payment)
+        if self._upstream is not None and paid.is_new and paid.row.state is SettlementState.PENDING:
+            paid = Paid(await self._upstream.settle(paid.row), is_new=True)
+        return paid
 
-    async def _pay(self, payment: "_Payment") -> SettlementRow:
+    async def _pay(self, payment: "_Payment") -> Paid:
         proof = await self._authorizations.prove_for_payment(payment.caller, payment.bill, payment.authorization)
         order = Order(
             caller=payment.caller,

@@ -61,12 +61,6 @@ class AuthorizationMissingError(SettlementError):
         self.ways = ways
 
 
-class CardUnknownError(SettlementError):
-    """No insured person has this card."""
-
-    reason = "CARD_UNKNOWN"
-
-
 class PinRequiredError(SettlementError):
     """The bill is above the PIN-free limit and no PIN came with the face."""
 
@@ -185,6 +179,12 @@ class TransactionCancelledError(SettlementError):
     """The transaction was paid and then cancelled; it is not paid again."""
 
     reason = "TRANSACTION_CANCELLED"
+
+
+class ContributionInvalidError(SettlementError):
+    """A contribution is above zero and below a trillion yuan."""
+
+    reason = "CONTRIBUTION_INVALID"
 
 
 class PostingUnbalancedError(SettlementError):

@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, inse
 
 from server.settlement.errors import (
     AccountUnknownError,
+    ContributionInvalidError,
     InsufficientFundError,
     PostingRepeatedError,
     PostingUnbalancedError,
@@ -75,7 +76,9 @@ class LedgerReport:
         return not (self.unbalanced or self.negative or self.drifted)
 
 
-_NAMES_PER_FINDING_MAX = 100
+CONTRIBUTION_FEN_MAX: Final = 10**14
+"""A trillion yuan at once is a mistake; far below 64 bits, so that no sum of many of them overflows."""
+NAMES_PER_FINDING_MAX: Final = 100
 _POST = Prepared(insert(ledger_postings).values(posting_id=bindparam("posting_id"), posted_at=bindparam("posted_at")))
 
 
@@ -86,7 +89,7 @@ def _move(count: int) -> Prepared:
     change = case(
         *((accounts.c.account_id == key, bindparam(f"fen_{n}", type_=BigInteger())) for n, key in enumerate(keys))
     )
-    is_guarded = accounts.c.kind != AccountKind.OUTSIDE.value
+    is_guarded = accounts.c.account_id != OUTSIDE.account_id
     return Prepared(
         update(accounts)
         .where(or_(*(accounts.c.account_id == key for key in keys)))
@@ -139,15 +142,15 @@ class Ledger:
         Args:
             connection: the transaction to book in.
             account: where it goes; opened when it is new.
-            amount_fen: above zero.
+            amount_fen: above zero, at most `CONTRIBUTION_FEN_MAX`.
             reference: names this contribution; the same one cannot be booked twice.
 
         Raises:
-            PostingUnbalancedError: the amount is not above zero.
+            ContributionInvalidError: the amount is out of bounds.
             PostingRepeatedError: the reference was booked before.
         """
-        if amount_fen <= 0:
-            raise PostingUnbalancedError
+        if not 0 < amount_fen <= CONTRIBUTION_FEN_MAX:
+            raise ContributionInvalidError
         posting_id = f"fund:{reference}"
         if connection.scalar(select(ledger_postings.c.posting_id).where(ledger_postings.c.posting_id == posting_id)):
             raise PostingRepeatedError(posting_id=posting_id)
@@ -211,7 +214,7 @@ class Ledger:
             .having(func.coalesce(func.sum(ledger_entries.c.amount_fen), 1) != 0)
         )
         negative = select(accounts.c.account_id).where(
-            accounts.c.balance_fen < 0, accounts.c.kind != AccountKind.OUTSIDE.value
+            accounts.c.balance_fen < 0, accounts.c.account_id != OUTSIDE.account_id
         )
         drifted = (
             select(accounts.c.account_id)
@@ -219,7 +222,7 @@ class Ledger:
             .where(accounts.c.balance_fen != func.coalesce(sums.c.fen, 0))
         )
         findings = [
-            tuple(connection.scalars(query.limit(_NAMES_PER_FINDING_MAX))) for query in (unbalanced, negative, drifted)
+            tuple(connection.scalars(query.limit(NAMES_PER_FINDING_MAX))) for query in (unbalanced, negative, drifted)
         ]
         return LedgerReport(
             transactions=connection.scalar(select(func.count()).select_from(ledger_postings)) or 0,

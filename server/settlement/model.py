@@ -1,6 +1,6 @@
 """What passes between the desk, the ledger and the insurers: bills, authorizations, quotes, receipts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -78,6 +78,8 @@ class Receipt:
     shares: Shares
     settled_at: datetime
     personal_account_balance_fen: int
+    is_repeated: bool = field(default=False, compare=False)
+    """True when an earlier request had settled it; no part of the receipt itself."""
 
 
 class SettlementState(StrEnum):

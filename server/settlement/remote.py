@@ -107,7 +107,8 @@ class Upstream:
     async def _reverse(self, row: SettlementRow) -> SettlementRow:
         if row.intent is not Intent.REVERSE or row.state is not SettlementState.UNKNOWN:
             return row  # somebody else ended the doubt meanwhile
-        had_moved = await self._insurer.reverse(row.transaction_id)
+        # What was settled had moved, even if an earlier reversal, whose answer was lost, has moved it back by now.
+        had_moved = await self._insurer.reverse(row.transaction_id) or row.settled_at is not None
         return await self._ended(row, Intent.REVERSE, SettlementState.REVERSED, had_moved=had_moved)
 
     async def _settled(self, row: SettlementRow, booking: Booking) -> SettlementRow:

@@ -1,7 +1,6 @@
 """Who ends the doubt? The Resolver works UNKNOWN settlements off: settled, undone, or a person is called."""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from device_registry.audit import AuditLog
 from server.settlement.insurers import Insurer
 from server.settlement.model import SettlementState
 from server.settlement.remote import Upstream
-from server.settlement.store import doubt_pending, find_settlement, settlements_in_doubt
-from server.store.errors import StoreError
+from server.settlement.store import IN_DOUBT, doubt_pending, find_settlement, settlements_in_doubt
 from server.store.tables.settlement import settlements
 from server.store.unit_of_work import UnitOfWork
 
@@ -27,7 +25,7 @@ class ResolverPolicy:
     """How doubt is worked off."""
 
     interval: timedelta = timedelta(seconds=5)
-    """How often due settlements are looked for, and the first wait between two attempts; it doubles with each."""
+    """The first wait between two attempts; it doubles with each. A pass as often is often enough."""
     backoff_max: timedelta = timedelta(hours=1)
     """The longest wait between two attempts."""
     attempts_max: int = 20
@@ -86,15 +84,12 @@ class Resolver:
             )
         )
 
-    async def run(self) -> None:
-        """Work off what is due, again and again, until cancelled; a database that is down delays it by a pass."""
-        while True:
-            with contextlib.suppress(StoreError):  # what is in doubt stays in doubt and is found again
-                await self.work_off_due()
-            await asyncio.sleep(self._policy.interval.total_seconds())
-
     async def work_off_due(self) -> int:
-        """Make one pass and return how many settlements were tried."""
+        """Make one pass and return how many settlements were tried; to be called again and again.
+
+        Raises:
+            StoreError: the database is down; what is in doubt stays in doubt and is found by the next pass.
+        """
         if self._upstream is None:
             return 0
         now = self._now()
@@ -116,7 +111,8 @@ class Resolver:
             if await self._unit_of_work.write(lambda connection: self._note_failure(connection, transaction_id)):
                 self._on_dead_letter(transaction_id)
             return
-        self._on_resolved(row.state)
+        if row.state not in IN_DOUBT:  # else something newer is wanted of it, which is due by itself
+            self._on_resolved(row.state)
 
     def _note_failure(self, connection: Connection, transaction_id: str) -> bool:
         """Write down when to try again; return whether that is never, because it has been tried often enough."""

@@ -59,7 +59,15 @@ class Order:
     """The assertion to use up; None when a card and its PIN were shown."""
 
 
-def settle(connection: Connection, order: Order, means: Means) -> SettlementRow:
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A settlement as it stands, and whether this very request wrote it."""
+
+    row: SettlementRow
+    is_new: bool
+
+
+def settle(connection: Connection, order: Order, means: Means) -> Paid:
     """Pay a bill, or return what became of it when it was asked before.
 
     With an insurer in house it is SETTLED when this commits; with a remote one it is PENDING: written down, still to
@@ -73,7 +81,7 @@ def settle(connection: Connection, order: Order, means: Means) -> SettlementRow:
         connection, order.transaction_id, terminal_id=order.caller.terminal_id, body_sha256=order.body_sha256
     )
     if seen is not None:
-        return seen
+        return Paid(seen, is_new=False)
     now = means.now()
     check_new_id(order.transaction_id, now=now, limits=means.limits)
     if order.claims is not None:
@@ -88,7 +96,7 @@ def settle(connection: Connection, order: Order, means: Means) -> SettlementRow:
     row = _booked(connection, order, _quote_for(connection, order, now), means, now)
     insert_settlement(connection, row)
     record(connection, means.audit, row, request_id=order.caller.request_id)
-    return row
+    return Paid(row, is_new=True)
 
 
 def seen_before(

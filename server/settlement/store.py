@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from server.settlement.insurers import Booked, Claim
 from server.settlement.model import Bill, Intent, Receipt, Settlement, SettlementState, Shares
 from server.store.prepared import Prepared
-from server.store.tables.settlement import quotes, settlements, undoings
+from server.store.tables.settlement import ARE_IN_DOUBT, quotes, settlements, undoings
 
 IN_DOUBT = (SettlementState.PENDING, SettlementState.UNKNOWN)
 
@@ -205,7 +205,7 @@ def settlements_in_doubt(connection: Connection, *, due: datetime, limit: int) -
     """Return the ids of UNKNOWN settlements that are due for another try, longest overdue first."""
     statement = (
         select(settlements.c.transaction_id)
-        .where(settlements.c.state == SettlementState.UNKNOWN.value, settlements.c.next_try_at <= due)
+        .where(ARE_IN_DOUBT, settlements.c.state == SettlementState.UNKNOWN.value, settlements.c.next_try_at <= due)
         .order_by(settlements.c.next_try_at)
         .limit(limit)
     )
@@ -222,7 +222,7 @@ def doubt_pending(connection: Connection, *, began_before: datetime | None, next
     """
     statement = (
         update(settlements)
-        .where(settlements.c.state == SettlementState.PENDING.value)
+        .where(ARE_IN_DOUBT, settlements.c.state == SettlementState.PENDING.value)
         .values(state=SettlementState.UNKNOWN.value, next_try_at=next_try_at)
     )
     if began_before is not None:

@@ -3,6 +3,9 @@
 One thread does all the writing. It takes every job that is waiting, runs each inside its own savepoint, commits once,
 and only then hands out results: nothing is acknowledged that a power cut could take back. While one batch is being
 committed the next one gathers, so batches grow by themselves under load and nobody waits for a timer.
+
+The write lock is the database's, and other processes (the CLI) need it too. A thread that never pauses would starve
+them, so after a stretch without a pause it gives way for a moment.
 """
 
 import queue
@@ -10,15 +13,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
 from server.store.errors import StoreError, StoreFailedError, store_error_from
 from server.store.events import take_announced
 
+GIVE_WAY_EVERY: Final = timedelta(milliseconds=100)
+"""A stretch of batches without a pause; then the lock is free for a moment."""
+GIVE_WAY_FOR: Final = timedelta(milliseconds=2)
+"""That moment, and at the same time what counts as a pause: others look for the lock every 1 to 2 ms (engine.py)."""
+_IN_JOB: Final = "shualian_in_job"
 _OUR_FAULT = (IntegrityError, ProgrammingError)  # these say something about the statement, not about the database
+
+
+class JobEndedTransactionError(Exception):
+    """A job committed or rolled back the transaction that it shares with others; a bug of ours."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -53,6 +66,7 @@ class Writer:
         self._deliver: Final = deliver
         self._waiting: Final = queue.SimpleQueue[Job | None]()
         self._closing = False
+        event.listen(engine, "commit", _refuse_commit_in_job)
         self._thread: Final = threading.Thread(target=self._run, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -74,8 +88,15 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        paused_at = time.perf_counter()
         while not self._closing:
-            if jobs := self._next_jobs():
+            ended_at = time.perf_counter()
+            if ended_at - paused_at > GIVE_WAY_EVERY.total_seconds():
+                time.sleep(GIVE_WAY_FOR.total_seconds())
+            jobs = self._next_jobs()
+            if time.perf_counter() - ended_at >= GIVE_WAY_FOR.total_seconds():
+                paused_at = time.perf_counter()
+            if jobs:
                 self._deliver(self._run_batch(jobs))
 
     def _next_jobs(self) -> list[Job]:
@@ -99,7 +120,13 @@ class Writer:
         try:
             with self._engine.connect() as connection:
                 with connection.begin():
-                    _run_jobs(connection, jobs)
+                    try:
+                        _run_jobs(connection, jobs)
+                    except JobEndedTransactionError:
+                        connection.connection.rollback()  # SQLAlchemy believes that it is over; SQLite does not
+                        raise
+                    finally:
+                        connection.info.pop(_IN_JOB, None)
                 announced = take_announced(connection)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must hear of it and the thread must live
             for job in jobs:
@@ -112,19 +139,34 @@ def _run_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
     """Run each job in its own savepoint, so that one that fails leaves the others alone.
 
     Savepoints go straight to the driver: SQLAlchemy's nested transactions cost ten times as much. When the database has
-    rolled back everything by itself (disk full) or a job has ended the transaction, the savepoint is gone, the next
-    statement here fails, and with it the whole batch: nothing half-written is ever committed.
+    rolled back everything by itself (disk full), the savepoint is gone, the next statement here fails, and with it the
+    whole batch. A job that ends the transaction through SQLAlchemy fails its batch too: its commit is refused before
+    the database hears of it, its rollback is seen afterwards. So nothing is committed that is not acknowledged. A job
+    that sends the word COMMIT itself is beyond this guard.
+
+    Raises:
+        JobEndedTransactionError: one of the jobs committed or rolled back what is not its own.
     """
     cursor = connection.connection.cursor()
+    connection.info[_IN_JOB] = True
     for job in jobs:
         cursor.execute("SAVEPOINT job")
         try:
             job.result = job.work(connection)
-        except Exception as error:  # noqa: BLE001 - handed to the caller
+        except Exception as error:
+            if not connection.in_transaction():
+                raise JobEndedTransactionError from error
             cursor.execute("ROLLBACK TO SAVEPOINT job")
             job.error = store_error_from(error) if _is_database_trouble(error) else error
+        if not connection.in_transaction():
+            raise JobEndedTransactionError
         cursor.execute("RELEASE SAVEPOINT job")
     cursor.close()
+
+
+def _refuse_commit_in_job(connection: Connection) -> None:
+    if connection.info.get(_IN_JOB):
+        raise JobEndedTransactionError
 
 
 def _is_database_trouble(error: Exception) -> bool:

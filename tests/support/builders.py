@@ -13,6 +13,7 @@ from device_registry import (
     Authority,
     CameraState,
     CertificateStatus,
+    Enrollment,
     HeartbeatReport,
     Registry,
     RegistryPolicy,
@@ -130,16 +131,20 @@ def a_terminal(
 
 def enrolled(connection: Connection, registry: Registry, terminal: Terminal) -> str:
     """Enroll a registered terminal and return its certificate's fingerprint."""
+    return fingerprint_from_der(an_enrollment(connection, registry, terminal).certificate_chain_der[0])
+
+
+def an_enrollment(connection: Connection, registry: Registry, terminal: Terminal) -> Enrollment:
+    """Enroll a registered terminal."""
     token = registry.issue_token(connection, terminal_id=terminal.terminal_id, actor=OPERATOR)
     challenge = registry.challenge(connection, serial_number=terminal.serial_number)
-    enrollment = registry.enroll(
+    return registry.enroll(
         connection,
         serial_number=terminal.serial_number,
         token=token.token,
         signing_request_der=a_signing_request(nonce=challenge.nonce, key=make_private_key()),
         request_id="enroll-by-builder",
     )
-    return fingerprint_from_der(enrollment.certificate_chain_der[0])
 
 
 def current_fingerprint(connection: Connection, registry: Registry, terminal_id: str) -> str:

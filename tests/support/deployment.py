@@ -5,9 +5,10 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -17,12 +18,14 @@ from urllib.request import urlopen
 
 from sqlalchemy import Connection
 
+from device_registry import Authority, CertificateLifetimes
 from face_pipeline import portrait
 from server.config import Config, load_config
 from server.credentials.people import InsuredPerson
 from server.demo import platform as demo
 from server.demo.processes import Answer, Program, environment, program
 from server.demo.stage import Stage
+from server.keyring import make_keys
 from server.listeners import Ready
 from server.settlement.ledger import Account, AccountKind
 from server.wiring import Domain, build_domain
@@ -123,17 +126,27 @@ class Deployment:
         return next(self._numbers)
 
     def prepare(self) -> None:
-        """Make the authority and the keys."""
-        demo.authority(self.stage)
+        """Make the keys and the authority, as `shualian ca init` does."""
+        make_keys(self.config)
+        Authority.create(
+            self.config.authority_dir,
+            passphrase=self.config.ca_passphrase.read_bytes(),
+            now=lambda: datetime.now(UTC),
+            lifetimes=CertificateLifetimes(),
+        )
 
     def start(self) -> None:
         """Start the server and wait until it is ready; the second start is on the same data."""
         (self.folder / "ready.json").unlink(missing_ok=True)
         demo.serving(self.stage)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the server a signal."""
+        os.kill(self.server.pid, number)
+
     def kill(self) -> None:
         """End the server as a power cut does."""
-        os.kill(self.server.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
         self.server.wait(within=SECONDS_MAX)
 
     def close(self) -> None:
@@ -179,6 +192,16 @@ class Deployment:
     def books_are_sound(self) -> bool:
         """Ask ledger and audit trail, each in a process of its own (I6)."""
         return bool(self.shualian("ledger", "verify")["ok"]) and bool(self.shualian("audit", "verify")["ok"])
+
+
+async def eventually(is_so: Callable[[], bool | Awaitable[bool]], *, within: float = SECONDS_MAX) -> None:
+    """Wait until something is so that only asking can tell; that it never is, is a failed test."""
+    async with asyncio.timeout(within):
+        while True:
+            answer = is_so()
+            if answer if isinstance(answer, bool) else await answer:
+                return
+            await asyncio.sleep(0.01)
 
 
 @contextmanager
@@ -251,16 +274,21 @@ async def a_terminal(deployment: Deployment) -> EnrolledTerminal:
     return await an_enrolled_terminal(deployment, serial_number=f"RAW-{deployment.number()}")
 
 
-async def an_enrolled_box(deployment: Deployment) -> Box:
-    """Register a terminal and let its program enroll."""
-    box = a_box(deployment)
+async def a_registered_box(deployment: Deployment) -> tuple[Box, str]:
+    """Register a terminal; return it with its token."""
+    box, registry = a_box(deployment), deployment.domain.registry
     terminal = await a_registered_terminal(deployment, serial_number=box.serial_number)
-    registry = deployment.domain.registry
     token = await deployment.write(
         lambda connection: registry.issue_token(connection, terminal_id=terminal.terminal_id, actor=ACTOR)
     )
+    return box, token.token
+
+
+async def an_enrolled_box(deployment: Deployment) -> Box:
+    """Register a terminal and let its program enroll."""
+    box, token = await a_registered_box(deployment)
     fingerprint = deployment.domain.authority.root_fingerprint_sha256
-    done = await asyncio.to_thread(box.enroll, token.token, root_fingerprint=fingerprint)
+    done = await asyncio.to_thread(box.enroll, token, root_fingerprint=fingerprint)
     assert done.code == 0, done.events
     return box
 

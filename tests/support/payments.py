@@ -28,10 +28,9 @@ def by_bare_id_number(id_number: str) -> settlement_pb2.Authorization:
     return settlement_pb2.Authorization(bare_id_number=settlement_pb2.BareIdNumber(id_number=id_number))
 
 
-def desk(channel: grpc.aio.Channel) -> settlement_pb2_grpc.SettlementServiceAsyncStub:
+def desk(channel: grpc.aio.Channel) -> "settlement_pb2_grpc.SettlementServiceAsyncStub":
     """Return the settlement service at the other end."""
-    stub: settlement_pb2_grpc.SettlementServiceAsyncStub = settlement_pb2_grpc.SettlementServiceStub(channel)
-    return stub
+    return settlement_pb2_grpc.SettlementServiceStub(channel)
 
 
 async def quote(

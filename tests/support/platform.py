@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,9 +25,11 @@ from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
 from server import wiring
 from server.config import Config, load_config
+from server.faces.loading import face_policy, load_faces
 from server.keyring import make_keys
 from server.listeners import Ready, running
 from server.platform import Platform, build
+from server.settlement.insurers import Insurer
 from server.wiring import Domain, build_domain
 from shualian.terminal.v1 import enrollment_pb2, enrollment_pb2_grpc
 
@@ -39,7 +41,7 @@ ACTOR = "operator:test"
 @cache
 def faces() -> FacePipeline:
     """Return the models, loaded once for the whole test run."""
-    return wiring.load_faces(load_config(None, {}))
+    return load_faces(load_config(None, {}))
 
 
 class Reachable(Protocol):
@@ -108,19 +110,35 @@ class EnrolledTerminal:
 
 
 @asynccontextmanager
-async def a_platform(**settings: Mapping[str, Any]) -> AsyncIterator[RunningPlatform]:
-    """Run a platform; settings are sections of the configuration, e.g. `limits={"calls_burst": 2}`."""
-    with tempfile.TemporaryDirectory(prefix="shualian-") as folder:  # short: a unix socket's path has 100 bytes
-        config = a_config(Path(folder), **settings)
-        make_keys(config)
-        Authority.create(
-            config.authority_dir,
-            passphrase=config.ca_passphrase.read_bytes(),
-            now=lambda: datetime.now(UTC),
-            lifetimes=CertificateLifetimes(terminal=config.registry.certificate_lifetime),
-        )
-        pipeline = replace(faces(), policy=wiring.face_policy(config))
-        platform = build(build_domain(config), Metrics(), faces=pipeline)
+async def a_platform(
+    *,
+    folder: Path | None = None,
+    now: Callable[[], datetime] = wiring.utc_now,
+    insurer: Insurer | None = None,
+    **settings: Mapping[str, Any],
+) -> AsyncIterator[RunningPlatform]:
+    """Run a platform.
+
+    Args:
+        folder: where its data is, for one that is to be started again; else a folder of its own.
+        now: its clock.
+        insurer: one outside of the platform, in place of its own.
+        settings: sections of the configuration, e.g. `limits={"calls_burst": 2}`.
+    """
+    with tempfile.TemporaryDirectory(prefix="shualian-") as own:  # short: a unix socket's path has 100 bytes
+        config = a_config(folder or Path(own), **settings)
+        if make_keys(config):
+            Authority.create(
+                config.authority_dir,
+                passphrase=config.ca_passphrase.read_bytes(),
+                now=now,
+                lifetimes=CertificateLifetimes(
+                    terminal=config.registry.certificate_lifetime, server=config.tls.server_lifetime
+                ),
+            )
+        pipeline = replace(faces(), policy=face_policy(config))
+        domain = build_domain(config, now=now)
+        platform = build(replace(domain, insurer=insurer or domain.insurer), Metrics(), faces=pipeline)
         async with running(platform) as ready:
             yield RunningPlatform(platform=platform, ready=ready)
 

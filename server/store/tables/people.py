@@ -66,7 +66,7 @@ face_assertions = Table(
     Column("terminal_id", Uuid, nullable=False),
     Column("session_id", Uuid, nullable=False, unique=True),  # one decision, one assertion
     Column("person_id", Uuid, ForeignKey("insured_people.person_id"), nullable=False),
-    Column("purpose", String(16), nullable=False),
+    Column("purpose", String(32), nullable=False),
     Column("business_type", Integer, nullable=False),
     Column("amount_limit_fen", BigInteger, nullable=False),
     Column("issued_at", UtcTime, nullable=False),

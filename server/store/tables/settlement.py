@@ -22,6 +22,9 @@ AccountId = String(48)
 # "settle:" or "undo:" and a transaction id, "fund:" and a reference of the operator's.
 PostingId = String(96)
 
+ARE_IN_DOUBT = text("state IN ('PENDING', 'UNKNOWN')")
+"""In words, not parameters: a query that says exactly this can use the partial index."""
+
 quotes = Table(
     "quotes",
     metadata,
@@ -78,8 +81,8 @@ settlements = Table(
     Index(
         "ix_settlements_in_doubt",
         "next_try_at",
-        sqlite_where=text("state IN ('PENDING', 'UNKNOWN')"),
-        postgresql_where=text("state IN ('PENDING', 'UNKNOWN')"),
+        sqlite_where=ARE_IN_DOUBT,
+        postgresql_where=ARE_IN_DOUBT,
     ),
 )
 
@@ -101,7 +104,9 @@ accounts = Table(
     Column("owner", Uuid, nullable=False),
     Column("balance_fen", BigInteger, nullable=False),
     # The guarded UPDATE refuses first and with a reason; this is the belt to its braces (I6).
-    CheckConstraint("balance_fen >= 0 OR kind = 'outside'", name="guarded"),
+    CheckConstraint("balance_fen >= 0 OR account_id = 'outside:world'", name="guarded"),
+    # SQLite turns a sum past 64 bits into a float; a float that large is refused here.
+    CheckConstraint("balance_fen BETWEEN -1000000000000000000 AND 1000000000000000000", name="whole"),
 )
 
 ledger_postings = Table(

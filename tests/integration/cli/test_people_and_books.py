@@ -1,12 +1,17 @@
 """Insured people and the books, asked of the real command line."""
 
 import io
+import json
 import sqlite3
 import sys
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from server.store.engine import BUSY_TIMEOUT
 from tests.integration.cli.conftest import Ask, Reply
 
 NAME, ID_NUMBER, PIN = "赵小满", "110101195503076622", "493817"  # made up
@@ -87,3 +92,76 @@ def test_money_goes_to_one_owner_that_exists(ask: Ask) -> None:
 
     assert both.code == 2
     assert nobody.json["error"]["message"] == "No person has this id."
+
+
+@pytest.mark.usefixtures("site")
+def test_looking_works_while_another_process_holds_the_write_lock(ask: Ask, tmp_path: Path) -> None:
+    person = add_person(ask, tmp_path, "--balance-fen", "60000").json["person_id"]
+    with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        looks = [
+            ask(*command, "--json")
+            for command in (
+                ("ledger", "verify"), ("audit", "verify"), ("person", "show", person), ("site", "list"),
+                ("terminal", "list"), ("command", "list", "SL-1"),
+            )
+        ]  # fmt: skip
+        other.execute("ROLLBACK")
+
+    assert [look.code for look in looks] == [0] * 6
+
+
+@pytest.mark.usefixtures("site")
+def test_a_command_that_changes_something_waits_longer_than_a_server_would(ask: Ask, tmp_path: Path) -> None:
+    held, seconds = threading.Event(), BUSY_TIMEOUT.total_seconds() + 0.5
+
+    def hold() -> None:
+        with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            held.set()
+            time.sleep(seconds)
+            other.execute("ROLLBACK")
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    held.wait(5)
+    funded = ask("ledger", "fund", "--region", "110000", "--amount-fen", "1", "--json")
+    holding.join()
+
+    assert (funded.code, funded.json["balance_fen"]) == (0, 1)
+
+
+@pytest.mark.usefixtures("site")
+def test_an_opening_balance_is_audited_like_any_contribution(ask: Ask, tmp_path: Path) -> None:
+    person = add_person(ask, tmp_path, "--balance-fen", "60000").json["person_id"]
+    ask("ledger", "fund", "--person", person, "--amount-fen", "5", "--reference", "gift")
+    with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite")) as books:
+        entries = books.execute("SELECT subject, details FROM audit_log WHERE action = 'ledger_funded'").fetchall()
+
+    assert [(subject, json.loads(details)) for subject, details in entries] == [
+        (f"person:{person}", {"amount_fen": 60_000, "reference": f"opening:{person}"}),
+        (f"person:{person}", {"amount_fen": 5, "reference": "gift"}),
+    ]
+
+
+@pytest.mark.usefixtures("site")
+def test_a_pin_that_stands_on_the_id_card_is_refused_without_repeating_it(ask: Ask, tmp_path: Path) -> None:
+    added = add_person(ask, tmp_path, pin=ID_NUMBER[8:14])
+
+    assert added.json["error"]["reason"] == "PIN_GUESSABLE"
+    assert ID_NUMBER[8:14] not in added.out + added.err
+
+
+@pytest.mark.usefixtures("site")
+def test_i06_a_posting_without_a_settlement_is_found(ask: Ask, tmp_path: Path) -> None:
+    ask("ledger", "fund", "--region", "110000", "--amount-fen", "1000")
+    with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite")) as books, books:
+        books.execute("INSERT INTO accounts VALUES ('site:s', 'site', 's', 7)")
+        books.execute("UPDATE accounts SET balance_fen = 993 WHERE account_id = 'fund:110000'")
+        books.execute("INSERT INTO ledger_postings VALUES ('settle:x', 1)")
+        books.execute("INSERT INTO ledger_entries VALUES ('settle:x', 'site:s', 7), ('settle:x', 'fund:110000', -7)")
+    found = ask("ledger", "verify", "--json")
+
+    assert (found.code, found.json["ok"]) == (1, False)
+    assert (found.json["drifted"], found.json["unbalanced"], found.json["unexplained"]) == ([], [], ["settle:x"])
+    assert "posted but not settled: settle:x" in ask("ledger", "verify").out

@@ -7,9 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from server.cli import VERBS
 from server.commands.mistakes import NEXT, ExitCode
+from server.store import open_engine
+from server.store.migrations import alembic_config, newest_revision_id
 from tests.integration.cli.conftest import Ask
 
 
@@ -82,9 +85,13 @@ def test_pages_are_written_and_a_stale_one_is_named(ask: Ask, tmp_path: Path) ->
 
     (tmp_path / "docs" / "errors.md").write_text("old", encoding="utf-8")
     stale = ask("docs", "check", "--folder", folder, "--json")
+    (tmp_path / "docs" / "metrics.md").unlink()
+    told = ask("docs", "check", "--folder", folder).out
 
     assert (fresh.code, fresh.json) == (0, {"ok": True, "stale": []})
     assert (stale.code, stale.json["stale"]) == (1, [str(tmp_path / "docs" / "errors.md")])
+    assert "errors.md is stale; run `shualian docs write`" in told
+    assert "metrics.md is missing; run `shualian docs write`" in told
     assert "`TERMINAL_REVOKED`" in ask("docs", "errors").out
     assert "`SHUALIAN_HTTP_PORT`" in ask("docs", "configuration").out
 
@@ -126,3 +133,22 @@ def test_serve_says_where_it_listens_and_leaves_politely(tmp_path: Path, monkeyp
     assert server.returncode == 0, err
     assert all(ready[port] in out for port in ("enrollment", "terminal", "http"))
     assert all(json.loads(line)["event"] for line in err.splitlines())
+
+
+@pytest.mark.usefixtures("site")
+def test_a_command_that_looks_at_no_face_and_no_schema_loads_no_library_for_them() -> None:
+    slow = {"alembic", "numpy", "cv2", "onnx", "onnxruntime", "grpc", "starlette"}
+    script = f"import sys; from server.cli import run; run(['site', 'list']); print({slow} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_newest_revision_by_its_number_is_the_newest_one_to_alembic(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'empty.db'}")
+    with engine.begin() as connection:
+        heads = ScriptDirectory.from_config(alembic_config(connection)).get_heads()
+    engine.dispose()
+
+    assert heads == [newest_revision_id()]

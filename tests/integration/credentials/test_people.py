@@ -52,7 +52,7 @@ def test_a_person_is_found_by_claim_card_and_id(engine: Engine, bench: Credentia
 
         assert person.masked_name == "某**"
         assert people.by_claim(connection, id_number=an_id_number().lower(), name=f" {NAME} ") == person
-        assert people.by_card(connection, CARD_NUMBER.lower()) == person
+        assert people.id_by_card(connection, CARD_NUMBER.lower()) == person.person_id
         assert people.get(connection, person.person_id) == person
 
 
@@ -62,7 +62,7 @@ def test_a_claim_with_another_name_finds_nobody(engine: Engine, bench: Credentia
 
         assert bench.people.by_claim(connection, id_number=an_id_number(), name="某丙") is None
         assert bench.people.by_claim(connection, id_number=an_id_number(2), name=NAME) is None
-        assert bench.people.by_card(connection, CARD_NUMBER) is None
+        assert bench.people.id_by_card(connection, CARD_NUMBER) is None
         assert bench.people.get(connection, "nobody") is None
 
 

@@ -12,6 +12,7 @@ from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform
 from tests.support.visitors import CARD_NUMBER, LIN, PIN, face_session, insured
 
 REGION = "330100"
+SHARES = ("POOLED_FUND", "PERSONAL_ACCOUNT", "SELF_PAY")
 
 
 @pytest.fixture
@@ -64,6 +65,15 @@ async def test_a_face_pays_a_bill_once_and_the_repetition_gets_the_same_receipt(
     assert again == first
     assert found.state == settlement_pb2.SETTLEMENT_STATE_SETTLED
     assert found.receipt == first.receipt
+    assert running.counted("settlements_total", business_type="01301", outcome="SETTLED") == 1
+    assert running.counted("settlements_total", business_type="01301", outcome="REPEATED") == 1
+    assert sum(running.counted("settled_fen_total", share=share) for share in SHARES) == 12_000
+    for outcome in ("SETTLED", "REPEATED"):
+        assert running.counted("settlements_total", business_type="01301", outcome=outcome) == 1
+    counted_fen = [
+        running.counted("settled_fen_total", share=who) for who in ("POOLED_FUND", "PERSONAL_ACCOUNT", "SELF_PAY")
+    ]
+    assert sum(counted_fen) == 12_000
     report = await running.write(running.platform.domain.ledger.verify)
     assert report.is_sound
 
@@ -102,7 +112,7 @@ async def test_an_assertion_is_worth_nothing_on_another_terminal(running: Runnin
     assert decision.assertion not in str(caught.value)
 
 
-async def test_a_wrong_pin_says_how_many_tries_are_left_and_nothing_else(running: RunningPlatform) -> None:
+async def test_a_wrong_pin_says_nothing_else(running: RunningPlatform) -> None:
     terminal: EnrolledTerminal = await an_enrolled_terminal(running)
     async with terminal.channel() as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -110,6 +120,6 @@ async def test_a_wrong_pin_says_how_many_tries_are_left_and_nothing_else(running
 
     found = refusal(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PIN_WRONG")
-    assert found.metadata == {"attempts_left": "4"}
+    assert found.metadata == {}
     assert "918273" not in str(caught.value)
     assert running.counted("pin_attempts_total", result="WRONG") == 1

@@ -16,6 +16,7 @@ from server.credentials.errors import (
     AssertionUsedError,
     PinWrongError,
 )
+from server.errors import reply_to
 from server.settlement import (
     BareIdNumber,
     CardAuthorization,
@@ -24,7 +25,6 @@ from server.settlement import (
 from server.settlement.errors import (
     AmountOverLimitError,
     AuthorizationMissingError,
-    CardUnknownError,
     PinRequiredError,
 )
 from server.store.tables.settlement import settlements
@@ -163,13 +163,23 @@ async def test_card_and_pin_pay_without_a_face(money: Money) -> None:
     assert receipt.shares == quote.shares
 
 
-async def test_an_unknown_card_or_a_wrong_pin_pays_nothing(money: Money) -> None:
+async def test_an_unknown_card_is_answered_exactly_as_a_wrong_pin(money: Money) -> None:
     bill = a_bill()
+    known, unknown = (CardAuthorization(card_number=number, pin="918273") for number in (CARD_NUMBER, "HZ000000000"))
+    quote = await money.a_quote(bill, replace(known, pin=PIN))
+    refused = []
+    for card in (known, unknown):
+        with pytest.raises(PinWrongError) as quoting:
+            await money.a_quote(bill, card)
+        with pytest.raises(PinWrongError) as settling:
+            await money.desk.settle(
+                money.caller, transaction_id=money.an_id(), quote_id=quote.quote_id, bill=bill, authorization=card
+            )
+        refused += [reply_to(quoting.value), reply_to(settling.value)]
 
-    with pytest.raises(CardUnknownError):
-        await money.a_quote(bill, CardAuthorization(card_number="HZ000000000", pin=PIN))
-    with pytest.raises(PinWrongError):
-        await money.a_quote(bill, CardAuthorization(card_number=CARD_NUMBER, pin="918273"))
+    assert all(reply == refused[0] for reply in refused)
+    assert refused[0].metadata == {}
+    assert await money.paid_to_site() == 0
 
 
 async def test_a_bill_above_the_assertions_limit_is_refused(money: Money) -> None:

@@ -14,10 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from server.settlement import Account, AccountKind, Ledger
 from server.settlement.errors import (
     AccountUnknownError,
+    ContributionInvalidError,
     InsufficientFundError,
     PostingRepeatedError,
     PostingUnbalancedError,
 )
+from server.settlement.ledger import CONTRIBUTION_FEN_MAX
 from tests.support.clock import Clock
 from tests.support.database import a_database
 
@@ -108,8 +110,10 @@ def test_the_same_posting_cannot_be_booked_twice(connection: Connection, ledger:
 
 
 def test_a_contribution_is_positive_and_booked_once(connection: Connection, ledger: Ledger) -> None:
-    with pytest.raises(PostingUnbalancedError):
-        ledger.fund(connection, FUND, amount_fen=0, reference="nothing")
+    for amount_fen in (-1, 0, CONTRIBUTION_FEN_MAX + 1):
+        with pytest.raises(ContributionInvalidError):
+            ledger.fund(connection, FUND, amount_fen=amount_fen, reference="nothing")
+    ledger.fund(connection, FUND, amount_fen=CONTRIBUTION_FEN_MAX, reference="the largest")
     with pytest.raises(PostingRepeatedError):
         ledger.fund(connection, FUND, amount_fen=1, reference="fund")
 
@@ -139,6 +143,23 @@ def test_i06_verification_finds_what_was_changed(
 def test_i06_the_database_itself_refuses_a_guarded_balance_below_zero(connection: Connection, ledger: Ledger) -> None:
     with pytest.raises(IntegrityError):
         connection.exec_driver_sql("UPDATE accounts SET balance_fen = -1 WHERE account_id = 'site:s'")
+    connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+    connection.exec_driver_sql("UPDATE accounts SET balance_fen = -1 WHERE account_id = 'site:s'")
+
+    assert ledger.verify(connection).negative == ("site:s",)
+
+
+def test_i06_a_balance_past_64_bits_is_refused_and_never_becomes_a_float(connection: Connection) -> None:
+    with pytest.raises(IntegrityError):
+        connection.exec_driver_sql("UPDATE accounts SET balance_fen = balance_fen + 9223372036854775807")
+
+
+def test_i06_only_the_one_account_outside_may_be_below_zero_whatever_an_account_calls_itself(
+    connection: Connection, ledger: Ledger
+) -> None:
+    connection.exec_driver_sql("UPDATE accounts SET kind = 'outside' WHERE account_id = 'site:s'")
+    with pytest.raises(InsufficientFundError):
+        ledger.post(connection, "settle:1", {SITE.account_id: -1, FUND.account_id: 1})
     connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
     connection.exec_driver_sql("UPDATE accounts SET balance_fen = -1 WHERE account_id = 'site:s'")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,8 @@ from server.settlement.errors import (
     OutcomeUnknownError,
     TransactionReversedError,
 )
+from server.settlement.insurers import Booking
+from server.store.errors import StoreFailedError
 from server.store.tables.settlement import settlements
 from tests.support.insurer import OPENING_BALANCE_FEN, Fault, RemoteInsurerInMemory
 from tests.support.money import Money, a_bill, a_settlement_desk
@@ -226,6 +229,49 @@ async def test_a_reversal_that_the_insurer_does_not_answer_goes_on_without_the_t
     assert far.insurer.moved_fen() == 0
 
 
+async def test_money_that_moved_back_is_told_though_the_first_answer_was_lost(far: Far) -> None:
+    await far.settle()
+    far.insurer.fail_next("reverse", Fault.DROP_ANSWER)
+    with pytest.raises(OutcomeUnknownError):
+        await far.reverse()
+    far.money.clock.advance(timedelta(minutes=1))
+
+    assert await far.reverse()
+    assert far.insurer.moved_fen() == 0
+
+
+async def test_a_doubt_that_goes_on_is_not_told_as_ended(far: Far) -> None:
+    """A reversal is wanted while the resolver still asks about the settlement: its answer is out of date."""
+    far.insurer.fail_next("settle", Fault.DROP_ANSWER)
+    with pytest.raises(OutcomeUnknownError):
+        await far.settle()
+    far.money.clock.advance(timedelta(minutes=1))
+    told: list[SettlementState] = []
+    resolver = far.money.resolver(policy=POLICY, on_resolved=told.append, insurer=Overtaken(far))
+    await resolver.work_off_due()
+    assert told == []
+
+    far.money.clock.advance(timedelta(minutes=1))
+    await far.money.resolver(policy=POLICY, on_resolved=told.append).work_off_due()
+    assert told == [SettlementState.REVERSED]
+
+
+class Overtaken(RemoteInsurerInMemory):
+    """Answers a query just after somebody has changed their mind."""
+
+    def __init__(self, far: Far) -> None:
+        super().__init__()
+        self._far = far
+
+    async def query(self, transaction_id: str) -> Booking | None:
+        """Say what is booked, too late."""
+        found = await self._far.insurer.query(transaction_id)
+        self._far.insurer.fail_next("reverse", Fault.DOWN)
+        with suppress(OutcomeUnknownError):
+            await self._far.reverse()
+        return found
+
+
 async def test_a_cancellation_that_the_insurer_does_not_answer_is_worked_off(far: Far) -> None:
     await far.settle()
     far.insurer.fail_next("cancel", Fault.DOWN)
@@ -317,7 +363,7 @@ async def test_a_pending_settlement_that_nobody_waits_for_is_worked_off_without_
     assert await far.state() is SettlementState.SETTLED
 
 
-async def test_the_resolver_goes_on_by_itself_and_survives_a_database_that_is_down(far: Far) -> None:
+async def test_the_resolver_survives_a_database_that_is_down(far: Far) -> None:
     far.insurer.fail_next("settle", Fault.DROP_ANSWER)
     with pytest.raises(OutcomeUnknownError):
         await far.settle()
@@ -325,21 +371,15 @@ async def test_the_resolver_goes_on_by_itself_and_survives_a_database_that_is_do
     await far.money.unit_of_work.write(
         lambda c: c.exec_driver_sql("ALTER TABLE settlements RENAME TO settlements_away")
     )
-    healed = asyncio.Event()
-    resolver = far.money.resolver(
-        policy=ResolverPolicy(interval=timedelta(milliseconds=10)), on_resolved=lambda _: healed.set()
-    )
-    running = asyncio.create_task(resolver.run())
-    await asyncio.sleep(0.05)
+    resolver = far.money.resolver(policy=POLICY)
+    with pytest.raises(StoreFailedError):
+        await resolver.work_off_due()
     await far.money.unit_of_work.write(
         lambda c: c.exec_driver_sql("ALTER TABLE settlements_away RENAME TO settlements")
     )
-    await asyncio.wait_for(healed.wait(), 10)
-    running.cancel()
+    await resolver.work_off_due()
 
     assert await far.state() is SettlementState.SETTLED
-    with pytest.raises(asyncio.CancelledError):
-        await running
 
 
 async def test_a_quote_from_an_insurer_that_is_down_or_refuses_leaves_nothing_in_doubt(far: Far) -> None:

@@ -4,8 +4,9 @@ import asyncio
 import resource
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -209,17 +210,66 @@ async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(tmp_path
         assert subjects_in(tmp_path) == ["before", "after"]
 
 
-async def test_work_that_ends_the_transaction_fails_its_batch(tmp_path: Path) -> None:
+def commit_it_all(connection: Connection) -> None:
+    announce(connection, "terminal", "too early")
+    connection.commit()
+
+
+def commit_it_all_and_hide_it(connection: Connection) -> None:
+    with suppress(Exception):
+        commit_it_all(connection)
+
+
+def roll_it_all_back(connection: Connection) -> None:
+    announce(connection, "terminal", "gone")
+    connection.rollback()
+
+
+@pytest.mark.parametrize("ending", [commit_it_all, commit_it_all_and_hide_it, roll_it_all_back])
+async def test_i05_work_that_ends_the_transaction_fails_its_batch_and_nothing_of_it_is_kept(
+    tmp_path: Path, ending: Callable[[Connection], None]
+) -> None:
     async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        async with writer_held(unit_of_work):
+            waiting = [
+                asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "before"))),
+                asyncio.ensure_future(unit_of_work.write(ending)),
+                asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "after"))),
+            ]
+            await asyncio.sleep(0)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
 
-        def commit_by_itself(connection: Connection) -> None:
-            announce(connection, "terminal", "too early")
-            connection.rollback()
-
-        with pytest.raises(StoreFailedError):
-            await unit_of_work.write(commit_by_itself)
-
+        assert {type(result) for result in results} == {StoreFailedError}
         assert subjects_in(tmp_path) == []
+        await unit_of_work.write(lambda connection: announce(connection, "terminal", "next"))
+        assert subjects_in(tmp_path) == ["next"]
+
+
+async def test_another_process_gets_the_lock_soon_from_a_writer_that_never_rests(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        stop = False
+
+        async def keep_writing() -> None:
+            while not stop:
+                await unit_of_work.write(lambda connection: announce(connection, "terminal", "busy"))
+
+        busy = [asyncio.ensure_future(keep_writing()) for _ in range(32)]
+
+        def command() -> float:
+            other = open_engine(f"sqlite:///{tmp_path / 'shualian.db'}", busy_timeout=timedelta(seconds=30))
+            began = time.monotonic()
+            for _ in range(5):
+                with other.begin() as connection:
+                    announce(connection, "terminal", "command")
+            other.dispose()
+            return time.monotonic() - began
+
+        seconds = await asyncio.to_thread(command)
+        stop = True
+        await asyncio.gather(*busy)
+
+        assert subjects_in(tmp_path).count("command") == 5
+        assert seconds < 10
 
 
 async def test_work_whose_caller_gave_up_before_it_began_is_dropped(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.config import RegistrySettings
 from server.faces.inbox import FrameInbox
 from server.faces.seats import FaceSeats
-from server.interceptors.limits import Rate, TokenBucket
+from server.interceptors.limits import Buckets, Rate, TokenBucket, origin_of
+from server.platform import challenge_rate
 from server.refusals import FaceSessionsFullError, FaceSessionsOpenError, StreamStalledError
 from shualian.terminal.v1 import face_pb2
 
@@ -82,3 +84,44 @@ async def test_an_error_on_the_stream_goes_before_the_frames_that_wait() -> None
 
     with pytest.raises(StreamStalledError):
         await taking
+
+
+def test_callers_at_rest_are_forgotten_and_busy_ones_are_not() -> None:
+    now = 0.0
+    buckets = Buckets(Rate(per_second=1, burst=1), callers_max=2, clock=lambda: now)
+    assert (buckets.take("a"), buckets.take("b")) == (0, 0)
+    assert buckets.take("c") > 0  # full of callers that are busy
+
+    now = 0.5
+    assert buckets.take("a") == pytest.approx(0.5)
+    now = 1.0
+    assert buckets.take("c") == 0
+
+
+@pytest.mark.parametrize(
+    ("peer", "origin"),
+    [
+        ("ipv4:192.0.2.7:40001", "ipv4:192.0.2.7"),
+        ("ipv6:%5B2001:db8:1:2:3:4:5:6%5D:40001", "ipv6:2001:db8:1:2::/64"),
+        ("ipv6:[2001:db8:1:2::9]:40002", "ipv6:2001:db8:1:2::/64"),
+        ("ipv6:%5B::ffff:192.0.2.7%5D:40001", "ipv4:192.0.2.7"),
+        ("unix:", "unix"),
+    ],
+)
+def test_i11_an_address_is_counted_as_one_caller_and_so_is_an_ipv6_network(peer: str, origin: str) -> None:
+    assert origin_of(peer) == origin
+
+
+@given(st.integers(2, 40), st.lists(st.floats(0, 90), min_size=1, max_size=200))
+def test_i11_one_address_never_has_more_nonces_open_than_its_share(share: int, waits: list[float]) -> None:
+    registry = RegistrySettings(nonces_open_per_address_max=share)
+    lifetime = registry.nonce_lifetime.total_seconds()
+    now, handed_out = 0.0, list[float]()
+    buckets = Buckets(challenge_rate(registry), clock=lambda: now)
+    for wait in waits:
+        now += wait
+        for _ in range(share):
+            if not buckets.take("flooder"):
+                handed_out.append(now)
+
+        assert sum(at > now - lifetime for at in handed_out) <= share

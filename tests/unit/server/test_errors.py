@@ -6,9 +6,8 @@ import grpc
 import pytest
 
 from server import errors
-from server.credentials.errors import PinWrongError
 from server.interceptors.errors import status_of, where_from
-from server.settlement.errors import AuthorizationMissingError
+from server.settlement.errors import AmountOverLimitError, AuthorizationMissingError
 
 
 def subclasses(root: type[Exception]) -> Iterator[type[Exception]]:
@@ -69,7 +68,7 @@ def test_the_log_of_an_unexpected_error_has_no_text_of_it() -> None:
 
 
 def test_fields_of_an_error_reach_the_caller_as_metadata() -> None:
-    assert errors.reply_to(PinWrongError(attempts_left=2)).metadata == {"attempts_left": "2"}
+    assert errors.reply_to(AmountOverLimitError(limit_fen=2)).metadata == {"limit_fen": "2"}
     assert errors.reply_to(AuthorizationMissingError(ways=("face", "counter"))).metadata == {"ways": "face,counter"}
 
 

@@ -18,7 +18,10 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=16), nullable=False),
         sa.Column("owner", sa.String(length=36), nullable=False),
         sa.Column("balance_fen", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("balance_fen >= 0 OR kind = 'outside'", name=op.f("ck_accounts_guarded")),
+        sa.CheckConstraint("balance_fen >= 0 OR account_id = 'outside:world'", name=op.f("ck_accounts_guarded")),
+        sa.CheckConstraint(
+            "balance_fen BETWEEN -1000000000000000000 AND 1000000000000000000", name=op.f("ck_accounts_whole")
+        ),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_accounts")),
     )
     op.create_table(
@@ -194,7 +197,7 @@ def upgrade() -> None:
         sa.Column("terminal_id", sa.String(length=36), nullable=False),
         sa.Column("session_id", sa.String(length=36), nullable=False),
         sa.Column("person_id", sa.String(length=36), nullable=False),
-        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("purpose", sa.String(length=32), nullable=False),
         sa.Column("business_type", sa.Integer(), nullable=False),
         sa.Column("amount_limit_fen", sa.BigInteger(), nullable=False),
         sa.Column("issued_at", sa.BigInteger(), nullable=False),

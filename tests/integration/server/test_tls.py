@@ -1,0 +1,63 @@
+"""The server's own certificate: renewed in time, used by new connections, no trouble for those that stand."""
+
+import asyncio
+import ssl
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from tests.support.clock import Clock
+from tests.support.platform import RunningPlatform, a_platform, an_enrolled_terminal, refusal
+from tests.support.questions import looked_up
+
+LIFETIME = timedelta(hours=1)
+
+
+async def shown_certificate(running: RunningPlatform) -> x509.Certificate:
+    """Return what a new handshake on the enrollment port shows."""
+    host, _, port = running.ready.enrollment.rpartition(":")
+    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=5)
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+async def test_the_servers_own_certificate_is_renewed_when_due_and_new_handshakes_use_it() -> None:
+    clock = Clock(datetime.now(UTC) - LIFETIME * 0.7)  # so that both certificates are good by the terminal's clock
+    quick = {"server_lifetime": LIFETIME, "reload_interval": timedelta(milliseconds=100)}
+    async with a_platform(now=clock.now, tls=quick) as running:
+        tls, first = running.platform.tls, await shown_certificate(running)
+        terminal = await an_enrolled_terminal(running)
+        async with terminal.channel() as standing:
+            assert refusal(await looked_up(standing)).reason == "SETTLEMENT_NOT_FOUND"
+            clock.advance(LIFETIME * 0.6)
+            await asyncio.sleep(0.3)
+            not_yet_due = await shown_certificate(running)
+
+            clock.advance(LIFETIME * 0.1)
+            async with asyncio.timeout(5):
+                while tls.material.not_after < clock.now() + LIFETIME * 0.9:  # noqa: ASYNC110  # the job has no event
+                    await asyncio.sleep(0.02)
+            second = await shown_certificate(running)
+
+            assert first == not_yet_due
+            assert second.serial_number != first.serial_number
+            assert second.public_key() != first.public_key()
+            assert second.not_valid_after_utc - first.not_valid_after_utc == LIFETIME * 0.7
+            assert refusal(await looked_up(standing)).reason == "SETTLEMENT_NOT_FOUND"
+            async with terminal.channel() as new:
+                assert refusal(await looked_up(new)).reason == "SETTLEMENT_NOT_FOUND"
+        expiry = running.counted("server_certificate_expiry_timestamp_seconds")
+        assert expiry == second.not_valid_after_utc.timestamp()
+
+
+async def test_material_that_cannot_be_used_changes_nothing_and_is_noticed() -> None:
+    async with a_platform(tls={"reload_interval": timedelta(milliseconds=100)}) as running:
+        before = await shown_certificate(running)
+        trust = running.platform.config.authority_dir / "trust"
+        trust.mkdir()
+        (trust / "broken.pem").write_bytes(b"no certificate")
+        await asyncio.sleep(0.3)
+        last_success = running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE")
+        await asyncio.sleep(0.3)
+
+        assert await shown_certificate(running) == before
+        assert running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE") == last_success

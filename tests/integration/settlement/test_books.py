@@ -1,0 +1,99 @@
+"""Settlements, postings and years of benefits tell one story, and a change to any of them is found."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from server.settlement.books import SettlementsReport, verify_settlements
+from server.settlement.store import doubt_pending, settlements_in_doubt
+from tests.support.clock import Clock
+from tests.support.database import a_database
+from tests.support.money import Money, a_bill, a_settlement_desk
+
+
+@pytest.fixture
+async def money(tmp_path: Path) -> AsyncIterator[Money]:
+    """Yield a desk with one settlement that stands, one cancelled, one reversed, and a tombstone."""
+    async with a_settlement_desk(tmp_path, deductible_used=False) as desk:
+        ids = [await settled(desk) for _ in range(3)]
+        await desk.desk.cancel(desk.caller, transaction_id=desk.an_id(), settlement_transaction_id=ids[1])
+        for reversed_id in (ids[2], desk.an_id()):
+            await desk.desk.reverse(desk.caller, transaction_id=desk.an_id(), settlement_transaction_id=reversed_id)
+        yield desk
+
+
+async def settled(money: Money) -> str:
+    """Settle a bill of which fund, account and pocket each pay a part; return its id."""
+    bill, face = a_bill(total_fen=45_000, not_covered_fen=100), await money.a_face()
+    quote = await money.a_quote(bill, face)
+    transaction_id = money.an_id()
+    await money.desk.settle(
+        money.caller, transaction_id=transaction_id, quote_id=quote.quote_id, bill=bill, authorization=face
+    )
+    return transaction_id
+
+
+async def report_after(money: Money, *harm: str) -> SettlementsReport:
+    """Change the database behind our back, and look."""
+
+    def work(connection: Connection) -> SettlementsReport:
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+        for statement in harm:
+            connection.exec_driver_sql(statement)
+        return verify_settlements(connection)
+
+    return await money.unit_of_work.write(work)
+
+
+async def test_i06_settlements_and_books_that_were_left_alone_agree(money: Money) -> None:
+    report = await report_after(money)
+
+    assert report.is_sound, report
+    assert report.settlements == 3
+
+
+@pytest.mark.parametrize(
+    ("harm", "finding"),
+    [
+        ("DELETE FROM ledger_entries WHERE posting_id LIKE 'settle:%'", "unposted"),
+        ("DELETE FROM ledger_entries WHERE posting_id LIKE 'undo:%'", "unposted"),
+        ("UPDATE ledger_entries SET amount_fen = amount_fen * 2 WHERE posting_id LIKE 'settle:%'", "unposted"),
+        ("UPDATE ledger_entries SET amount_fen = amount_fen * 2 WHERE posting_id LIKE 'settle:%'", "unexplained"),
+        ("DELETE FROM settlements WHERE state = 'SETTLED'", "unexplained"),
+        ("UPDATE settlements SET state = 'SETTLED' WHERE state = 'CANCELLED'", "unexplained"),
+        ("UPDATE settlements SET state = 'FAILED' WHERE state = 'SETTLED'", "unexplained"),
+        ("UPDATE settlements SET state = 'FAILED' WHERE state = 'SETTLED'", "miscounted"),
+        ("UPDATE benefit_years SET deductible_used_fen = deductible_used_fen + 1", "miscounted"),
+        ("DELETE FROM benefit_years", "miscounted"),
+    ],
+)
+async def test_i06_what_was_changed_on_one_side_is_found(money: Money, harm: str, finding: str) -> None:
+    report = await report_after(money, harm)
+
+    assert not report.is_sound
+    assert getattr(report, finding)
+
+
+def test_looking_for_doubt_reads_only_what_is_in_doubt(tmp_path: Path) -> None:
+    """Both queries go through the partial index, also when a million settlements are beside it."""
+    plans: list[str] = []
+    engine = a_database(tmp_path)
+    with engine.begin() as connection:
+        sqlite = connection.connection.driver_connection
+        asked: list[str] = []
+        sqlite.set_trace_callback(asked.append)  # type: ignore[union-attr]  # it is SQLite's connection
+        now = Clock().now()
+        settlements_in_doubt(connection, due=now, limit=16)
+        doubt_pending(connection, began_before=None, next_try_at=now)
+        doubt_pending(connection, began_before=now - timedelta(minutes=1), next_try_at=now)
+        sqlite.set_trace_callback(None)  # type: ignore[union-attr]  # as above
+        for statement in asked:
+            plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement.replace("%", "%%")).all()
+            plans.append(" ".join(str(step[-1]) for step in plan))
+    engine.dispose()
+
+    assert len(plans) == 3
+    assert all("ix_settlements_in_doubt" in plan for plan in plans), plans
