@@ -56,10 +56,10 @@ check: $(VENV)/.installed ## lint, types, import arrows, contract, printed docs
 	$(BIN)/shualian docs check
 
 test: setup ## every test, with the coverage bound of the domain packages
-	$(BIN)/pytest -n 2 $(DOMAIN) --cov-fail-under=90
+	$(BIN)/pytest -n 2 --dist loadfile $(DOMAIN) --cov-branch --cov-fail-under=90
 
 system: setup ## the system tests alone: real processes, real sockets
-	$(BIN)/pytest tests/system
+	$(BIN)/pytest -n 2 --dist loadfile tests/system
 
 bench: setup ## measure each promise beside its yardstick
 	$(BIN)/shualian bench

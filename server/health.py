@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
-from sqlalchemy import Connection, text
-
 from monitoring.metrics import Metrics
-from server.store import StoreError, UnitOfWork
+from server.store import StoreError, UnitOfWork, touch
 
 REMEMBERED_FOR = timedelta(seconds=1)
 """How long the database's answer is good, so that a busy prober does not keep the writer busy."""
@@ -60,7 +58,7 @@ class Health:
 
 
 def database_check(unit_of_work: UnitOfWork) -> Check:
-    """Return a check that takes the write lock and commits, unless it did so a moment ago."""
+    """Return a check that writes a page and commits it, unless it did so a moment ago."""
     is_writable, good_until = False, 0.0
 
     async def writable() -> bool:
@@ -75,7 +73,7 @@ def database_check(unit_of_work: UnitOfWork) -> Check:
 
 async def _writes(unit_of_work: UnitOfWork) -> bool:
     try:
-        await unit_of_work.write(_nothing)
+        await unit_of_work.write(touch)
     except StoreError:
         return False
     return True
@@ -88,7 +86,3 @@ def lag_check(lag: Callable[[], float], lag_max: timedelta) -> Check:
         return lag() <= lag_max.total_seconds()
 
     return followed
-
-
-def _nothing(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))

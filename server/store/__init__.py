@@ -1,6 +1,6 @@
 """The database: how it is opened, written in groups, read, followed and migrated."""
 
-from server.store.engine import migrate, open_engine, open_reader
+from server.store.engine import migrate, open_engine, open_reader, touch
 from server.store.errors import EventsMissedError, StoreBusyError, StoreError, StoreFailedError
 from server.store.events import Event, EventFollower, announce
 from server.store.prepared import Prepared
@@ -19,4 +19,5 @@ __all__ = [
     "migrate",
     "open_engine",
     "open_reader",
+    "touch",
 ]

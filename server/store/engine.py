@@ -69,6 +69,11 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
+def touch(connection: Connection) -> None:
+    """Write one page and change nothing: on a full disk an empty transaction would still commit."""
+    connection.exec_driver_sql("PRAGMA user_version = 1")
+
+
 def _open(url: URL, *, busy_timeout: timedelta, read_only: bool) -> Engine:
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         raise ValueError("the database must be an SQLite file: writer and readers share it")

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from server.store import StoreBusyError, StoreFailedError, UnitOfWork, announce, open_engine
+from server.store import StoreBusyError, StoreFailedError, UnitOfWork, announce, open_engine, touch
 from server.store.tables.events import events
 from server.store.writer import Batch
 from tests.support.database import a_database, a_unit_of_work
@@ -210,6 +211,14 @@ async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(tmp_path
         assert subjects_in(tmp_path) == ["before", "after"]
 
 
+async def test_i10_a_touch_notices_a_full_disk(tmp_path: Path) -> None:
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        await unit_of_work.write(touch)
+        log_length = (tmp_path / "shualian.db-wal").stat().st_size
+        with no_file_may_grow(log_length + 100), pytest.raises(StoreFailedError):
+            await unit_of_work.write(touch)
+
+
 def commit_it_all(connection: Connection) -> None:
     announce(connection, "terminal", "too early")
     connection.commit()
@@ -317,8 +326,11 @@ async def test_a_reader_sees_what_was_written_and_is_not_held_up_by_a_writer(tmp
         assert seen == ["written"]
 
 
-async def test_a_busy_event_loop_does_not_starve_the_writer(tmp_path: Path) -> None:
+async def test_a_busy_event_loop_hands_over_to_the_writer_soon_enough(tmp_path: Path) -> None:
+    """At Python's own 5 ms a saturated loop left 129 transactions a second; see `UnitOfWork.start`."""
     async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        assert sys.getswitchinterval() <= 0.0001
+
         stop = False
 
         async def be_busy() -> None:
@@ -327,12 +339,9 @@ async def test_a_busy_event_loop_does_not_starve_the_writer(tmp_path: Path) -> N
                 await asyncio.sleep(0)
 
         busy = asyncio.ensure_future(be_busy())
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         for number in range(20):
             await unit_of_work.write(lambda connection, n=number: announce(connection, "terminal", str(n)))  # type: ignore[misc]  # mypy does not infer a lambda with a default
-        seconds = loop.time() - started
         stop = True
         await busy
 
-        assert seconds / 20 < 0.05
+    assert len(subjects_in(tmp_path)) == 20

@@ -1,0 +1,108 @@
+"""The demo is the acceptance of the main job: real processes, from an empty folder to closed books."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.demo.story import STEPS
+
+SHUALIAN = str(Path(sys.executable).parent / "shualian")
+SECONDS_MAX = 170
+
+
+def shualian(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [SHUALIAN, *arguments], env={**os.environ, **environment}, capture_output=True, text=True,
+        timeout=SECONDS_MAX, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, dict[str, dict[str, Any]], Path]:
+    """Return the exit code, the lines by step, and the folder that was kept."""
+    kept = tmp_path_factory.mktemp("demo") / "kept"
+    done = shualian("demo", "--json", "--keep", str(kept))
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines, done.stderr
+    return done.returncode, {line["step"]: line for line in lines}, kept
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
+def test_the_demo_plays_every_step_and_says_so(demo: tuple[int, dict[str, dict[str, Any]], Path]) -> None:
+    code, lines, _ = demo
+
+    assert [line for line in lines.values() if not line["ok"]] == []
+    assert list(lines) == [*(step.name for step in STEPS), "summary"]
+    assert all(line["ms"] >= 0 for line in lines.values())
+    assert code == 0
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
+def test_i05_the_repeated_request_got_the_same_receipt_and_moved_no_money(
+    demo: tuple[int, dict[str, dict[str, Any]], Path],
+) -> None:
+    _, lines, _ = demo
+
+    settled, repeated = lines["settled"], lines["repeated"]
+    parts = settled["pooled_fund_fen"] + settled["personal_account_fen"] + settled["self_pay_fen"]
+    assert parts == settled["total_fen"]
+    assert repeated["receipt_id"] == settled["receipt_id"]
+    assert repeated["balance_fen"] == settled["personal_account_balance_fen"]
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
+def test_i02_the_revoked_terminal_lost_its_stream_within_one_second(
+    demo: tuple[int, dict[str, dict[str, Any]], Path],
+) -> None:
+    _, lines, _ = demo
+
+    assert 0 <= lines["revoked"]["cut_ms"] <= 1000
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
+def test_i07_nothing_personal_is_left_in_clear_in_what_the_platform_wrote(
+    demo: tuple[int, dict[str, dict[str, Any]], Path],
+) -> None:
+    _, _, kept = demo
+
+    from server.demo.stage import CARD_NUMBER, ID_NUMBER, PERSON_NAME  # noqa: PLC0415 - the example of this test alone
+
+    written = [path for path in (*(kept / "platform").rglob("*"), kept / "platform.log") if path.is_file()]
+    found = [
+        (path.name, secret)
+        for path in written
+        for secret in (CARD_NUMBER, ID_NUMBER, PERSON_NAME)
+        if secret.encode() in path.read_bytes()
+    ]
+    assert len(written) >= 8
+    assert found == []
+
+
+def test_i10_without_models_the_demo_fails_and_says_which_step(tmp_path: Path) -> None:
+    broken = tmp_path / "models"
+    broken.write_text("a file where the folder should be", encoding="utf-8")
+
+    done = shualian("demo", "--json", SHUALIAN_MODELS_DIR=str(broken))
+
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert done.returncode == 1
+    assert (summary["ok"], summary["failed"]) == (False, "models")
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_a_demo_that_is_terminated_stops_what_it_started(tmp_path: Path) -> None:
+    command = [SHUALIAN, "demo", "--json", "--keep", str(tmp_path / "kept")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        serving = next(line for line in map(json.loads, demo.stdout) if line["step"] == "serving")
+        demo.terminate()
+        demo.communicate(timeout=60)
+
+    assert demo.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(serving["pid"], 0)
