@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+from device_registry.model import DEFAULT_POLICY
 from server.settings import Between, ConfigError, Setting, read_settings, settings_of
 
 PREFIX = "SHUALIAN_"
@@ -103,27 +104,27 @@ class Tls:
 class RegistrySettings:
     """Terminals: how long things last and when a terminal counts as unwell."""
 
-    token_lifetime: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = 24 * _H
+    token_lifetime: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = DEFAULT_POLICY.token_lifetime
     """Life of a one-time enrollment token."""
-    nonce_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = 5 * _MIN
+    nonce_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = DEFAULT_POLICY.nonce_lifetime
     """Life of an enrollment nonce."""
-    nonces_open_max: Annotated[int, Between(1, 1_000_000)] = 10_000
+    nonces_open_max: Annotated[int, Between(1, 1_000_000)] = DEFAULT_POLICY.nonces_open_max
     """Enrollment nonces that may be open at once, over all terminals."""
     nonces_open_per_address_max: Annotated[int, Between(2, 1_000_000)] = 500
     """Of these, what one address may have (with IPv6, one /64). Half of it at once after a rest."""
     certificate_lifetime: Annotated[timedelta, Between(1 * _MIN, 365 * _D)] = 30 * _D
     """Life of a terminal's certificate; renewed from two thirds of it."""
-    renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 7 * _D
+    renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.renewal_grace
     """How long an old certificate is good beside its successor when that one is never used."""
-    heartbeat_interval: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 30 * _S
+    heartbeat_interval: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = DEFAULT_POLICY.heartbeat_interval
     """How often a terminal is asked to send a heartbeat."""
-    overdue_after: Annotated[timedelta, Between(2 * _S, 1 * _H)] = 90 * _S
+    overdue_after: Annotated[timedelta, Between(2 * _S, 1 * _H)] = DEFAULT_POLICY.overdue_after
     """Silence after which a terminal is overdue and its control stream is ended. At least two heartbeat intervals."""
-    flapping_connects: Annotated[int, Between(2, 1_000)] = 6
+    flapping_connects: Annotated[int, Between(2, 1_000)] = DEFAULT_POLICY.flapping_connects
     """Connections within `flapping_window` from which on a terminal is flapping."""
-    flapping_window: Annotated[timedelta, Between(1 * _MIN, 1 * _D)] = 10 * _MIN
+    flapping_window: Annotated[timedelta, Between(1 * _MIN, 1 * _D)] = DEFAULT_POLICY.flapping_window
     """See `flapping_connects`."""
-    command_lifetime: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 7 * _D
+    command_lifetime: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.command_lifetime
     """After this a command that was not answered is void."""
     clock_skew_warning: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 30 * _S
     """Difference between a terminal's clock and ours from which on it is logged."""

@@ -6,14 +6,16 @@ it. Nothing else constructs these objects.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import Engine
 
 from device_registry import AuditLog, Authority, CertificateLifetimes, Registry, RegistryPolicy
+from device_registry.issuance import RENEW_AFTER_FRACTION
 from server.config import Config
 from server.credentials.assertion import Assertions
 from server.credentials.people import People
@@ -124,12 +126,19 @@ def registry_policy(config: Config) -> RegistryPolicy:
         nonce_lifetime=registry.nonce_lifetime,
         nonces_open_max=registry.nonces_open_max,
         renewal_grace=registry.renewal_grace,
+        certificates_per_day_max=_certificates_per_day_max(registry.certificate_lifetime),
         heartbeat_interval=registry.heartbeat_interval,
         overdue_after=registry.overdue_after,
         flapping_connects=registry.flapping_connects,
         flapping_window=registry.flapping_window,
         command_lifetime=registry.command_lifetime,
     )
+
+
+def _certificates_per_day_max(lifetime: timedelta) -> int:
+    """Return the bound for a terminal that renews in time, twice over: short-lived certificates need more of them."""
+    renewals_a_day = timedelta(days=1) / (lifetime * RENEW_AFTER_FRACTION)
+    return max(RegistryPolicy().certificates_per_day_max, ceil(2 * renewals_a_day))
 
 
 def refuse_scattered_rooms() -> None:

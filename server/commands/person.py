@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from server.commands.domain import contribute, open_domain, reading
+from server.commands.domain import contribute, open_domain, reading, transaction
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.output import Json, console, plain, print_json, yuan
 from server.commands.session import session_of
@@ -89,6 +89,28 @@ def show(
         f"[bold]{person.masked_name}[/] ({person.masked_id_number}), region {person.region}, id {person.person_id}"
     )
     out.print(f"Face template: {'yes' if has_face else 'no'}; account: {yuan(balance)}")
+
+
+@app.command("forget-face")
+def forget_face(
+    context: typer.Context,
+    *,
+    person_id: Annotated[str, typer.Argument(metavar="PERSON", help="Id of the person.")],
+    reason: Annotated[str, typer.Option(help="Why; stands in the audit trail.")],
+    as_json: Json = False,
+) -> None:
+    """Delete a person's face template for good; card and PIN go on working."""
+    session = session_of(context)
+    with transaction(session) as (domain, connection):
+        was_there = domain.people.forget_face(connection, person_id=person_id, actor=session.actor, reason=reason)
+    if not was_there:
+        raise CommandError(
+            "There is no face template of this person.", next="`shualian person show` says what there is."
+        )
+    if as_json:
+        print_json({"person_id": person_id, "face": False})
+        return
+    console().print("[bold]Face template deleted.[/] The audit trail says when and why.")
 
 
 def _pin(pin_file: Path | None) -> str | None:

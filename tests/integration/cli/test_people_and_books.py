@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from face_pipeline import portrait
+from server.config import load_config
 from server.store.engine import BUSY_TIMEOUT
 from tests.integration.cli.conftest import Ask, Reply
 
@@ -39,6 +41,21 @@ def test_i07_a_person_is_shown_masked_and_rests_encrypted(ask: Ask, tmp_path: Pa
         assert ID_NUMBER not in printed.out + printed.err
     for secret in (NAME, ID_NUMBER, PIN, "DEMO00000001"):
         assert secret.encode() not in database
+
+
+@pytest.mark.usefixtures("site")
+def test_a_face_is_forgotten_on_request_and_the_audit_trail_says_why(ask: Ask, tmp_path: Path) -> None:
+    picture = portrait(load_config(None, {}).models_dir, "grace_hopper")
+    person_id = add_person(ask, tmp_path, "--portrait", str(picture)).json["person_id"]
+
+    forgotten = ask("person", "forget-face", person_id, "--reason", "asked to", "--json")
+    again = ask("person", "forget-face", person_id, "--reason", "asked to", "--json")
+
+    assert forgotten.json["face"] is False
+    assert ask("person", "show", person_id, "--json").json["face"] is False
+    assert again.code == 1
+    with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM audit_log WHERE reason = 'asked to'").fetchone() == (1,)
 
 
 @pytest.mark.usefixtures("site")
