@@ -37,7 +37,7 @@ TURN_DEGREES = 36.0
 STEP_DEGREES = 6.0  # per frame
 ACTIONS = (Action.TURN_LEFT, Action.TURN_RIGHT)
 START = datetime(2026, 1, 1, tzinfo=UTC)
-ROUNDS, ROUNDS_QUICK = 30, 12
+ROUNDS, ROUNDS_QUICK = 30, 20
 
 
 def measure(quick: bool) -> dict[str, object]:  # noqa: FBT001 - the form that `bench.run` calls
