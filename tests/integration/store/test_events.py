@@ -147,13 +147,25 @@ async def test_lag_is_small_while_it_follows_and_grows_when_it_does_not(tmp_path
 
 
 async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(tmp_path: Path) -> None:
-    ear, gate = Ear(), threading.Event()
+    ear, gate, inside = Ear(), threading.Event(), threading.Event()
+
+    def hold(_: Connection) -> None:
+        inside.set()
+        gate.wait(5)
+
+    async def hold_the_only_place(unit_of_work: UnitOfWork) -> None:
+        while not inside.is_set():
+            with suppress(StoreBusyError):  # the follower itself was reading just then
+                await unit_of_work.read(hold)
+            await asyncio.sleep(0.001)
+
     async with (
         a_unit_of_work(a_database(tmp_path), queue_length_max=1) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=10)) as follower,
     ):
         await asyncio.sleep(0.05)
-        held = asyncio.ensure_future(unit_of_work.read(lambda _: gate.wait(5)))  # the queue of reads is full now
+        held = asyncio.ensure_future(hold_the_only_place(unit_of_work))
+        await asyncio.to_thread(inside.wait, 5)
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "while it failed"))
         await asyncio.sleep(0.15)
         assert (ear.heard, follower.lag > 0.1) == ([], True)
