@@ -52,7 +52,6 @@ _TRANSPORT: dict[type[Exception], Answer] = {
         UNAVAILABLE, "The platform cannot vouch for anyone right now. Try again.", retry_after=_SOON
     ),
     refusals.TerminalClassError: _row(PERMISSION_DENIED, "The terminal is not certified for this.", "needed"),
-    refusals.StoppingError: _row(UNAVAILABLE, "The platform is about to stop. Connect again.", retry_after=_SOON),
     refusals.RateLimitedError: _row(RESOURCE_EXHAUSTED, "Too many calls in a short time. Wait, then go on."),
     refusals.MessageRateError: _row(RESOURCE_EXHAUSTED, "Too many messages in a short time. Wait, then begin again."),
     refusals.CallsOpenError: _row(RESOURCE_EXHAUSTED, "Too many calls are open. End one first."),

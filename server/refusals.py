@@ -57,12 +57,6 @@ class StandingStaleError(RefusalError):
     reason: ClassVar[str] = "STANDING_STALE"
 
 
-class StoppingError(RefusalError):
-    """This process is going down."""
-
-    reason: ClassVar[str] = "PLATFORM_STOPPING"
-
-
 class OverBoundError(RefusalError):
     """Something is at its bound (I11); `retry_after` says when to try again."""
 

@@ -1,6 +1,5 @@
 """The terminal's own affairs, as gRPC asks for them: its control stream and its certificate."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from time import monotonic
@@ -17,14 +16,12 @@ from server.interceptors.chain import Context
 from server.live.control import ControlStream, ControlStreams
 from server.live.presence import PresenceBook
 from server.live.streams import current_stream
-from server.refusals import StreamOrderError, StreamStalledError
+from server.refusals import StreamOrderError
+from server.services.opening import opening
 from server.store import UnitOfWork
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc
 
 log = structlog.get_logger()
-
-HELLO_WITHIN = timedelta(seconds=10)
-"""How long a stream may be open without a word."""
 
 Reports = AsyncIterator[device_pb2.ConnectRequest]
 
@@ -60,7 +57,7 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
 
     async def Connect(self, requests: Reports, context: Context) -> None:  # type: ignore[override]  # it writes
         """Serve one control stream from hello to its end."""
-        hello = await _hello(requests)
+        hello = (await opening(requests, oneof="report", expected="hello")).hello
         terminal_id = current_caller().terminal_id
         stream = ControlStream(terminal_id=terminal_id, live=current_stream(), context=context)
         skew = self._skew(convert.moment(hello.terminal_time, "hello.terminal_time"))
@@ -155,16 +152,3 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
         action = stream.sent.get(result.command_id)
         if action is not None:
             self._metrics.commands.labels(action.value, outcome.value).inc()
-
-
-async def _hello(requests: Reports) -> device_pb2.Hello:
-    try:
-        async with asyncio.timeout(HELLO_WITHIN.total_seconds()):
-            first = await anext(requests)
-    except TimeoutError:
-        raise StreamStalledError from None
-    except StopAsyncIteration:
-        raise StreamOrderError(expected="hello") from None
-    if first.WhichOneof("report") != "hello":
-        raise StreamOrderError(expected="hello")
-    return first.hello

@@ -24,13 +24,12 @@ from server.faces.desk import Claimant, FaceDesk
 from server.faces.inbox import FrameInbox, ReceivedFrame
 from server.faces.seats import FaceSeats
 from server.interceptors.chain import Context
-from server.refusals import FramesExceededError, StreamOrderError, StreamStalledError, TerminalClassError
+from server.refusals import FramesExceededError, StreamOrderError, TerminalClassError
+from server.services.opening import opening
 from shualian.terminal.v1 import face_pb2, face_pb2_grpc
 
 log = structlog.get_logger()
 
-START_WITHIN = timedelta(seconds=10)
-"""How long a stream may be open without a word."""
 NONCE_BYTES = 32
 
 Requests = AsyncIterator[face_pb2.AuthenticateRequest]
@@ -88,7 +87,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
 
     async def Authenticate(self, requests: Requests, context: Context) -> None:  # type: ignore[override]  # it writes
         """Serve one face session from start to decision."""
-        start = await _start(requests)
+        start = (await opening(requests, oneof="step", expected="start")).start
         caller = current_caller()
         if caller.terminal_class != TerminalClass.FACE:
             raise TerminalClassError(needed=TerminalClass.FACE.value)
@@ -251,16 +250,3 @@ class _GuidanceTeller:
                 return
         self._told, self._told_at = guidance, now
         await self._context.write(face_pb2.AuthenticateResponse(guidance=guidance))
-
-
-async def _start(requests: Requests) -> face_pb2.Start:
-    try:
-        async with asyncio.timeout(START_WITHIN.total_seconds()):
-            first = await anext(requests)
-    except TimeoutError:
-        raise StreamStalledError from None
-    except StopAsyncIteration:
-        raise StreamOrderError(expected="start") from None
-    if first.WhichOneof("step") != "start":
-        raise StreamOrderError(expected="start")
-    return first.start
