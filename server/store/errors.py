@@ -7,6 +7,15 @@ from sqlalchemy.exc import DBAPIError
 
 _PRIMARY_CODE = 0xFF  # extended SQLite codes keep the primary one in the low byte
 _BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_BUSY_STATES = frozenset(
+    {
+        "55P03",  # lock_not_available: another writer, for longer than we wait
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "53300",  # too_many_connections
+        "57P03",  # cannot_connect_now: it is starting or recovering
+    }
+)
 
 
 class StoreError(Exception):
@@ -26,13 +35,17 @@ class StoreBusyError(StoreError):
 
 
 class StoreFailedError(StoreError):
-    """The database refused to write or read: disk full, file damaged, connection lost, store closed."""
+    """The database refused to write or read: disk full, file damaged, connection lost, store closed.
+
+    When PostgreSQL's connection is lost during the commit itself, nobody can tell whether it happened; whoever asks
+    again with the same transaction id learns it.
+    """
 
     reason: ClassVar[str] = "STORE_FAILED"
 
 
 class EventsMissedError(StoreError):
-    """Events were pruned before this process had read them; what it knows is stale and only a new start mends it."""
+    """Events this process relied on are gone; what it knows is stale and only a new start mends it."""
 
     reason: ClassVar[str] = "STORE_EVENTS_MISSED"
 
@@ -40,11 +53,23 @@ class EventsMissedError(StoreError):
 def store_error_from(error: Exception) -> StoreError:
     """Return the database driver's complaint in our words, with the original as its cause.
 
-    The driver's text names tables and conditions, never values: statements run with `hide_parameters`.
+    The driver's text names tables and conditions, never values: statements run with `hide_parameters`, and on
+    PostgreSQL through a cursor that leaves the values out.
     """
     original = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(original, "sqlite_errorcode", None)
-    kind = StoreBusyError if code is not None and code & _PRIMARY_CODE in _BUSY_CODES else StoreFailedError
+    kind = StoreBusyError if _is_busy(original) else StoreFailedError
     translated = kind(detail=str(original))
     translated.__cause__ = error
     return translated
+
+
+def is_from_driver(error: BaseException) -> bool:
+    """Return whether a database driver raised this itself, without SQLAlchemy between it and us."""
+    return hasattr(error, "sqlite_errorcode") or hasattr(error, "sqlstate")
+
+
+def _is_busy(original: BaseException | None) -> bool:
+    code = getattr(original, "sqlite_errorcode", None)
+    if code is not None:
+        return code & _PRIMARY_CODE in _BUSY_CODES
+    return getattr(original, "sqlstate", None) in _BUSY_STATES

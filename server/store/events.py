@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from server.store.unit_of_work import UnitOfWork
 
 _ANNOUNCED = "shualian_announced"
+_NEXT_ID = select(func.coalesce(func.max(events.c.event_id), 0) + 1).scalar_subquery()
 KEPT_MAX = 10_000
 """Events that stay in the table; a follower further behind is told that it missed some."""
 FETCH_MAX = 500
@@ -37,10 +38,22 @@ class Event:
     """Which one."""
 
 
+_NONE_YET: Final = Event(event_id=0, topic="", subject="")
+
+
 def announce(connection: Connection, topic: str, subject: str) -> None:
-    """Tell all processes that something changed, if and when this transaction commits."""
-    connection.execute(insert(events).values(topic=topic, subject=subject))
+    """Tell all processes that something changed, if and when this transaction commits.
+
+    The id is one more than the newest. There is one writer, so no two take the same; and unlike a sequence's, which
+    PostgreSQL does not give back on a rollback, ids have no gaps: a gap always means that events were pruned.
+    """
+    connection.execute(insert(events).values(event_id=_NEXT_ID, topic=topic, subject=subject))
     connection.info[_ANNOUNCED] = True
+
+
+def is_announcing(connection: Connection) -> bool:
+    """Return whether anything was announced on this connection and not yet taken."""
+    return _ANNOUNCED in connection.info
 
 
 def take_announced(connection: Connection) -> bool:
@@ -49,20 +62,23 @@ def take_announced(connection: Connection) -> bool:
 
 
 def prune(connection: Connection, *, kept_max: int = KEPT_MAX) -> int:
-    """Remove the oldest events beyond `kept_max`, at most `PRUNE_MAX` of them, and return how many went."""
+    """Remove the oldest events beyond `kept_max`, at most `PRUNE_MAX` of them, and return how many went.
+
+    The newest one stays whatever `kept_max` says: the next id is counted from it.
+    """
     newest = _newest_id(connection)
     oldest = connection.scalar(select(func.min(events.c.event_id)))
     if oldest is None:
         return 0
-    last = min(newest - kept_max, oldest + PRUNE_MAX - 1)
+    last = min(newest - max(kept_max, 1), oldest + PRUNE_MAX - 1)
     return connection.execute(delete(events).where(events.c.event_id <= last)).rowcount
 
 
 class EventFollower:
     """Reads new events as they come and hands them on, in order, each at least once.
 
-    It polls, because the writer may be another process (the CLI), and is woken at once by commits of our own. A poll is
-    one look-up at the end of an index, which works the same on every engine.
+    It is woken at once by commits of our own, and on PostgreSQL by those of every other process. Where nobody tells it
+    (SQLite, a connection that was lost) it polls, which is one look-up at the end of an index.
     """
 
     def __init__(
@@ -78,7 +94,7 @@ class EventFollower:
         self._on_events: Final = on_events
         self._prune_every: Final = prune_every
         self._woken: Final = asyncio.Event()
-        self._last_id: int | None = None
+        self._last: Event | None = None
         self._polled_at = self._pruned_at = time.monotonic()
         unit_of_work.after_commit(self._woken.set)
 
@@ -89,13 +105,13 @@ class EventFollower:
 
     async def mark(self) -> None:
         """Remember the newest event; call it before loading what the events are about, so that none falls between."""
-        self._last_id = await self._unit_of_work.read(_newest_id)
+        self._last = await self._unit_of_work.read(_newest)
 
     async def run(self) -> None:
         """Follow until cancelled. While the database fails the lag grows, and the next poll tries again.
 
         Raises:
-            EventsMissedError: it fell so far behind that events were pruned unread.
+            EventsMissedError: it fell so far behind that events were pruned unread, or the database was set back.
         """
         while True:
             try:
@@ -108,11 +124,11 @@ class EventFollower:
             await self._wait()
 
     async def _poll(self) -> None:
-        if self._last_id is None:
+        if self._last is None:
             await self.mark()
-        while found := await self._unit_of_work.read(partial(_events_after, last_id=self._last_id or 0)):
+        while found := await self._unit_of_work.read(partial(_events_after, last=self._last or _NONE_YET)):
             await self._on_events(found)
-            self._last_id = found[-1].event_id
+            self._last = found[-1]
         self._polled_at = time.monotonic()
 
     async def _prune_if_due(self) -> None:
@@ -134,10 +150,26 @@ def _newest_id(connection: Connection) -> int:
     return connection.scalar(select(func.max(events.c.event_id))) or 0
 
 
-def _events_after(connection: Connection, last_id: int) -> list[Event]:
+def _newest(connection: Connection) -> Event:
+    row = connection.execute(select(events).order_by(events.c.event_id.desc()).limit(1)).first()
+    return _NONE_YET if row is None else Event(event_id=row.event_id, topic=row.topic, subject=row.subject)
+
+
+def _events_after(connection: Connection, last: Event) -> list[Event]:
+    """Return what follows an event, which must still be there.
+
+    It is gone when it was pruned, and also when the database was set back under us: restored, or failed over to a copy
+    that had not heard of it yet. Ids then begin again below ours, and what we remember is nobody's truth any more.
+    """
     rows = connection.execute(
-        select(events).where(events.c.event_id > last_id).order_by(events.c.event_id).limit(FETCH_MAX)
+        select(events).where(events.c.event_id >= last.event_id).order_by(events.c.event_id).limit(FETCH_MAX + 1)
     ).all()
-    if rows and (connection.scalar(select(func.min(events.c.event_id))) or 0) > last_id + 1:
-        raise EventsMissedError(detail=f"events after {last_id} are gone")
-    return [Event(event_id=row.event_id, topic=row.topic, subject=row.subject) for row in rows]
+    found = [Event(event_id=row.event_id, topic=row.topic, subject=row.subject) for row in rows]
+    if last is _NONE_YET:
+        is_whole = not found or found[0].event_id == 1
+        return found if is_whole else _missed(last)
+    return found[1:] if found and found[0] == last else _missed(last)
+
+
+def _missed(last: Event) -> list[Event]:
+    raise EventsMissedError(detail=f"event {last.event_id}, or the one after it, is gone")

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from server.store.backend import Listener, backend_named
 from server.store.engine import open_reader
 from server.store.errors import StoreBusyError, StoreFailedError, store_error_from
 from server.store.writer import Batch, Job, Writer
@@ -54,6 +55,9 @@ class UnitOfWork:
         self._reads_waiting = 0
         self._on_batch: Final = on_batch
         self._after_commit: Final[list[Callable[[], None]]] = []
+        self._url: Final = engine.url
+        self._backend: Final = backend_named(engine.dialect.name)
+        self._listener: Listener | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -71,6 +75,8 @@ class UnitOfWork:
         if self._closed:
             return
         self._closed = True
+        if self._listener is not None:
+            self._listener.close()
         self._writer.close()
         self._readers.shutdown(wait=True)
         self._reading.dispose()
@@ -81,8 +87,13 @@ class UnitOfWork:
         return self._writer.queue_length
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called in the event loop after each commit that announced an event."""
+        """Have `callback` called in the event loop after each commit that announced an event.
+
+        Commits of other processes are among them where the database tells us about those.
+        """
         self._after_commit.append(callback)
+        if self._listener is None:
+            self._listener = self._backend.listen(self._url, self._heard_in_thread)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction of its own and return its result once that is durable.
@@ -148,5 +159,14 @@ class UnitOfWork:
                 job.future.set_exception(job.error)
         self._on_batch(batch)
         if batch.announced:
-            for callback in self._after_commit:
-                callback()
+            self._call_back()
+
+    def _heard_in_thread(self) -> None:
+        """Wake the event loop because another process may have announced something; a first look needs no waking."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._call_back)
+
+    def _call_back(self) -> None:
+        for callback in self._after_commit:
+            callback()

@@ -17,9 +17,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
-from server.store.errors import StoreError, StoreFailedError, store_error_from
+from server.store.errors import StoreError, StoreFailedError, is_from_driver, store_error_from
 from server.store.events import take_announced
 
 GIVE_WAY_EVERY: Final = timedelta(milliseconds=100)
@@ -27,7 +27,11 @@ GIVE_WAY_EVERY: Final = timedelta(milliseconds=100)
 GIVE_WAY_FOR: Final = timedelta(milliseconds=2)
 """That moment, and at the same time what counts as a pause: others look for the lock every 1 to 2 ms (engine.py)."""
 _IN_JOB: Final = "shualian_in_job"
-_OUR_FAULT = (IntegrityError, ProgrammingError)  # these say something about the statement, not about the database
+_OUR_FAULT = (
+    DataError,
+    IntegrityError,
+    ProgrammingError,
+)  # these say something about the statement, not about the database
 
 
 class JobEndedTransactionError(Exception):
@@ -123,7 +127,7 @@ class Writer:
                     try:
                         _run_jobs(connection, jobs)
                     except JobEndedTransactionError:
-                        connection.connection.rollback()  # SQLAlchemy believes that it is over; SQLite does not
+                        connection.connection.rollback()  # SQLAlchemy believes that it is over; the database does not
                         raise
                     finally:
                         connection.info.pop(_IN_JOB, None)
@@ -153,15 +157,23 @@ def _run_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
         cursor.execute("SAVEPOINT job")
         try:
             job.result = job.work(connection)
-        except Exception as error:
-            if not connection.in_transaction():
-                raise JobEndedTransactionError from error
+            _refuse_ended(connection)
+            # On PostgreSQL this refuses a job that hid a statement's failure and went on as if nothing had been.
+            cursor.execute("RELEASE SAVEPOINT job")
+        except JobEndedTransactionError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one job's failure is its own, whatever it is
+            _refuse_ended(connection, error)
             cursor.execute("ROLLBACK TO SAVEPOINT job")
+            cursor.execute("RELEASE SAVEPOINT job")
+            job.result = None
             job.error = store_error_from(error) if _is_database_trouble(error) else error
-        if not connection.in_transaction():
-            raise JobEndedTransactionError
-        cursor.execute("RELEASE SAVEPOINT job")
     cursor.close()
+
+
+def _refuse_ended(connection: Connection, error: Exception | None = None) -> None:
+    if not connection.in_transaction():
+        raise JobEndedTransactionError from error
 
 
 def _refuse_commit_in_job(connection: Connection) -> None:
@@ -174,7 +186,7 @@ def _is_database_trouble(error: Exception) -> bool:
 
 
 def _failure_from(error: Exception) -> StoreError:
-    if isinstance(error, SQLAlchemyError) or hasattr(error, "sqlite_errorcode"):
+    if isinstance(error, SQLAlchemyError) or is_from_driver(error):
         return store_error_from(error)
     failure = StoreFailedError(detail=f"the batch failed: {type(error).__name__}")
     failure.__cause__ = error

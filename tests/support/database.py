@@ -1,24 +1,154 @@
-"""Real databases for tests: migrated once per process, then copied."""
+"""Real databases for tests, on SQLite and on PostgreSQL: migrated once per process, then copied."""
 
+import itertools
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any, Protocol
 
-from sqlalchemy import Engine
+import psycopg
+from sqlalchemy import Connection, Engine, inspect, make_url
 
 from server.store import UnitOfWork, migrate, open_engine
+from server.store.engine import BUSY_TIMEOUT
+from server.store.postgresql import WRITE_LOCK
 from server.store.writer import Batch
+from tests.support.postgres import PostgresServer
+
+_NUMBERS = itertools.count(1)
+_TEMPLATE = "migrated"
+
+
+class Database(Protocol):
+    """One fresh, migrated database for one test; the fixture `database` gives first SQLite, then PostgreSQL."""
+
+    kind: str
+    """"sqlite" or "postgresql", for the rare test that must know."""
+    url: str
+    """What goes into the configuration: `a_platform(store={"url": database.url})`."""
+    engine: Engine
+    """Opened for writing, as the server does; disposed of when the test ends."""
+
+    def another_engine(self, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Engine:
+        """Open it once more, as another process would; disposed of when the test ends."""
+
+    def outside(self) -> Any:  # noqa: ANN401 - the drivers share no type, but both have execute(...).fetchall()
+        """Return a bare connection of the driver, in autocommit; closed when the test ends."""
+
+    def hold_write_lock(self, outside: Any) -> None:  # noqa: ANN401 - as above
+        """Begin a transaction on a bare connection that keeps every writer waiting; ROLLBACK ends it."""
+
+    def bytes_on_disk(self) -> bytes:
+        """Return everything that is written for it, for a test that looks for what must not be there."""
+
+    def close(self) -> None:
+        """Close what was opened, and remove it."""
+
+
+@contextmanager
+def locked(database: Database) -> Iterator[None]:
+    """Hold the write lock as another process would."""
+    outside = database.outside()
+    database.hold_write_lock(outside)
+    try:
+        yield
+    finally:
+        outside.execute("ROLLBACK")
+
+
+class SqliteDatabase:
+    """A file in the test's folder."""
+
+    kind = "sqlite"
+
+    def __init__(self, folder: Path, *, name: str = "shualian.db") -> None:
+        self.path = folder / name
+        self.path.touch(mode=0o600)
+        self.path.write_bytes(_migrated())
+        self.url = f"sqlite:///{self.path}"
+        self.engine = open_engine(self.url)
+        self._opened: list[Callable[[], None]] = [self.engine.dispose]
+
+    def another_engine(self, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Engine:
+        """Open the file once more."""
+        engine = open_engine(self.url, busy_timeout=busy_timeout)
+        self._opened.append(engine.dispose)
+        return engine
+
+    def outside(self) -> sqlite3.Connection:
+        """Return a bare connection; it gives up on locks at once."""
+        connection = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
+        self._opened.append(connection.close)
+        return connection
+
+    def hold_write_lock(self, outside: sqlite3.Connection) -> None:
+        """Begin a write."""
+        outside.execute("BEGIN IMMEDIATE")
+
+    def bytes_on_disk(self) -> bytes:
+        """Return the file and its log."""
+        return b"".join(part.read_bytes() for part in sorted(self.path.parent.glob(self.path.name + "*")))
+
+    def close(self) -> None:
+        """Close what was opened; the folder is pytest's."""
+        for close in reversed(self._opened):
+            close()
+
+
+class PostgresqlDatabase:
+    """A database on the test process's own server."""
+
+    kind = "postgresql"
+
+    def __init__(self, server: PostgresServer) -> None:
+        self.server = server
+        self.name = f"test_{next(_NUMBERS)}"
+        _make_template(server)
+        self.url = server.create(self.name, template=_TEMPLATE)
+        self.engine = open_engine(self.url)
+        self._opened: list[Callable[[], None]] = [self.engine.dispose]
+
+    def another_engine(self, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Engine:
+        """Connect once more."""
+        engine = open_engine(self.url, busy_timeout=busy_timeout)
+        self._opened.append(engine.dispose)
+        return engine
+
+    def outside(self) -> psycopg.Connection[Any]:
+        """Return a bare connection."""
+        url = make_url(self.url)
+        connection = psycopg.connect(
+            user=url.username, dbname=url.database, host=str(url.query["host"]), autocommit=True
+        )
+        self._opened.append(connection.close)
+        return connection
+
+    def hold_write_lock(self, outside: psycopg.Connection[Any]) -> None:
+        """Take the writers' advisory lock."""
+        outside.execute("BEGIN")
+        outside.execute(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})".encode())
+
+    def bytes_on_disk(self) -> bytes:
+        """Return the files of the database; not the server's log, which other tests write to."""
+        self.server.run("CHECKPOINT")
+        ((oid,),) = self.server.run(f"SELECT oid FROM pg_database WHERE datname = '{self.name}'")  # noqa: S608 - our own name
+        files = sorted((self.server.folder / "base" / str(oid)).iterdir())
+        return b"".join(file.read_bytes() for file in files if file.is_file())
+
+    def close(self) -> None:
+        """Close what was opened, and drop the database."""
+        for close in reversed(self._opened):
+            close()
+        self.server.drop(self.name)
 
 
 def a_database(folder: Path, *, name: str = "shualian.db") -> Engine:
-    """Return an engine on a fresh, migrated SQLite file in `folder`."""
-    path = folder / name
-    path.touch(mode=0o600)
-    path.write_bytes(_migrated())
-    return open_engine(f"sqlite:///{path}")
+    """Return an engine on a fresh, migrated SQLite file in `folder`; a test for both engines takes `database`."""
+    return SqliteDatabase(folder, name=name).engine
 
 
 @asynccontextmanager
@@ -58,3 +188,38 @@ def _migrated() -> bytes:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return path.read_bytes()
+
+
+@cache
+def _make_template(server: PostgresServer) -> None:
+    engine = open_engine(server.create(_TEMPLATE))
+    migrate(engine)
+    engine.dispose()
+
+
+def forget_checks(connection: Connection) -> None:
+    """Let a test damage what CHECK constraints guard, as someone with the database's own tools could."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+        return
+    inspector = inspect(connection)
+    for table in inspector.get_table_names():
+        for check in inspector.get_check_constraints(table):
+            connection.exec_driver_sql(f'ALTER TABLE {table} DROP CONSTRAINT "{check["name"]}"')
+
+
+def break_inserts(connection: Connection, table: str) -> None:
+    """Make every INSERT into a table fail, saying "broken"; `mend_inserts` ends it."""
+    if connection.dialect.name == "sqlite":
+        what = "BEGIN SELECT RAISE(ABORT, 'broken'); END"
+    else:
+        body = "BEGIN RAISE EXCEPTION 'broken'; END"
+        connection.exec_driver_sql(f"CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+        what = "EXECUTE FUNCTION break()"
+    connection.exec_driver_sql(f"CREATE TRIGGER broken BEFORE INSERT ON {table} {what}")
+
+
+def mend_inserts(connection: Connection, table: str) -> None:
+    """Let INSERTs into a table pass again."""
+    where = "" if connection.dialect.name == "sqlite" else f" ON {table}"
+    connection.exec_driver_sql(f"DROP TRIGGER broken{where}")

@@ -7,7 +7,7 @@ from device_registry.tables import CountingId, metadata
 events = Table(
     "events",
     metadata,
-    # AUTOINCREMENT: a pruned id never comes back, so that "after the last id I saw" stays true.
+    # Counted by `announce`, without gaps. A pruned id never comes back, so that "after the last id I saw" stays true.
     Column("event_id", CountingId, primary_key=True, autoincrement=True),
     Column("topic", String(32), nullable=False),
     Column("subject", String(64), nullable=False),

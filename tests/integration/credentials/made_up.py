@@ -7,7 +7,7 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from face_pipeline.frames import Template
 from server.credentials import Assertions, InsuredPerson, People
 from server.credentials.identity import checksum

@@ -5,9 +5,7 @@ import base64
 import dataclasses
 import hmac
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +27,7 @@ from server.credentials.errors import (
 )
 from tests.integration.credentials.made_up import KEY_ID, CredentialsBench, a_credentials_bench, a_person
 from tests.support.clock import Clock
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import Database, a_unit_of_work
 
 HERE: dict[str, Any] = {"terminal_id": "t-1", "business_type": 1301}
 ELSEWHERE: list[dict[str, Any]] = [
@@ -39,10 +37,8 @@ ELSEWHERE: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = a_database(tmp_path)
-    yield opened
-    opened.dispose()
+def engine(database: Database) -> Engine:
+    return database.engine
 
 
 @pytest.fixture

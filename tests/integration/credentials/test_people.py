@@ -1,8 +1,6 @@
 """Insured people in a real database: found by those who may, readable by nobody else."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,14 +28,12 @@ from tests.integration.credentials.made_up import (
     a_template,
     an_id_number,
 )
-from tests.support.database import a_database, bytes_on_disk
+from tests.support.database import Database
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = a_database(tmp_path)
-    yield opened
-    opened.dispose()
+def engine(database: Database) -> Engine:
+    return database.engine
 
 
 @pytest.fixture
@@ -98,11 +94,11 @@ def test_what_has_the_wrong_form_is_refused(
         bench.people.add(connection, template=None, actor=OPERATOR, **given)  # type: ignore[arg-type]  # by name
 
 
-def test_i03_i07_nothing_personal_can_be_read_from_the_file(engine: Engine, bench: CredentialsBench) -> None:
+def test_i03_i07_nothing_personal_can_be_read_from_the_file(database: Database, bench: CredentialsBench) -> None:
     """PIN, name, ID number, card number and face: none of them rests in clear, in any likely form."""
-    with engine.begin() as connection:
+    with database.engine.begin() as connection:
         a_person(bench.people, connection, card_number=CARD_NUMBER, pin=PIN, template=a_template())
-    written = bytes_on_disk(engine)
+    written = database.bytes_on_disk()
 
     assert b"person_added" in written
     secrets_in_clear = [NAME, NAME[1:], an_id_number(), an_id_number()[6:14], CARD_NUMBER, PIN]
@@ -114,8 +110,8 @@ def test_i03_i07_nothing_personal_can_be_read_from_the_file(engine: Engine, benc
         assert embedding[:3].astype(kind).tobytes() not in written
 
 
-def test_a_face_can_be_replaced_and_forgotten_and_that_is_audited(engine: Engine, bench: CredentialsBench) -> None:
-    with engine.begin() as connection:
+def test_a_face_can_be_replaced_and_forgotten_and_that_is_audited(database: Database, bench: CredentialsBench) -> None:
+    with database.engine.begin() as connection:
         person_id = a_person(bench.people, connection, template=a_template(1)).person_id
         bench.people.remember_face(connection, person_id=person_id, template=a_template(2), actor=OPERATOR)
         kept = bench.people.template(connection, person_id)
@@ -128,8 +124,7 @@ def test_a_face_can_be_replaced_and_forgotten_and_that_is_audited(engine: Engine
         assert not bench.people.forget_face(connection, person_id=person_id, actor=OPERATOR)
         report = bench.audit.verify(connection)
         assert (report.entries, report.broken_at) == (4, None)
-    engine.dispose()
-    assert b"face_forgotten" in bytes_on_disk(engine)
+    assert b"face_forgotten" in database.bytes_on_disk()
 
 
 def test_a_face_belongs_to_somebody(engine: Engine, bench: CredentialsBench) -> None:

@@ -1,11 +1,9 @@
 """A PIN may be tried a few times, however the tries are sent."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select, update
@@ -20,11 +18,11 @@ from server.credentials.errors import (
     PinTriesSpentError,
     PinWrongError,
 )
-from server.store import StoreFailedError, UnitOfWork, open_engine
+from server.store import StoreFailedError, UnitOfWork
 from server.store.tables.people import person_pins
 from tests.integration.credentials.made_up import DATA_KEY, PIN, a_credentials_bench, a_person
 from tests.support.clock import Clock
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import Database, a_unit_of_work, locked
 
 LOCK = timedelta(hours=1)
 WRONG = "314159"
@@ -33,10 +31,10 @@ TERMINAL = "01980000-0000-7000-8000-00000000a001"
 
 @asynccontextmanager
 async def pins_of_one_person(
-    folder: Path, *, data_key: bytes = DATA_KEY, waiting_max: int = 32
+    database: Database, *, data_key: bytes = DATA_KEY, waiting_max: int = 32
 ) -> AsyncIterator[tuple[Pins, str, Clock, UnitOfWork]]:
     bench = a_credentials_bench()
-    engine = a_database(folder)
+    engine = database.engine
     with engine.begin() as connection:
         person_id = a_person(bench.people, connection, pin=PIN).person_id
     async with a_unit_of_work(engine) as unit_of_work:
@@ -61,8 +59,8 @@ async def attempts_left_after(pins: Pins, person_id: str, unit_of_work: UnitOfWo
     return 3 - await attempts_of(unit_of_work, person_id)
 
 
-async def test_the_right_pin_passes_and_clears_the_count(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_the_right_pin_passes_and_clears_the_count(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         assert await attempts_left_after(pins, person_id, unit_of_work) == 2
         assert await attempts_left_after(pins, person_id, unit_of_work) == 1
         await pins.verify(person_id, PIN, terminal_id=TERMINAL)
@@ -70,8 +68,8 @@ async def test_the_right_pin_passes_and_clears_the_count(tmp_path: Path) -> None
         assert await attempts_left_after(pins, person_id, unit_of_work) == 2
 
 
-async def test_the_last_wrong_pin_locks_until_the_deadline(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, clock, unit_of_work):
+async def test_the_last_wrong_pin_locks_until_the_deadline(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, clock, unit_of_work):
         for _ in range(2):
             await attempts_left_after(pins, person_id, unit_of_work)
         with pytest.raises(PinLockedError) as caught:
@@ -86,8 +84,8 @@ async def test_the_last_wrong_pin_locks_until_the_deadline(tmp_path: Path) -> No
         await pins.verify(person_id, PIN, terminal_id=TERMINAL)
 
 
-async def test_the_last_attempt_may_still_be_right(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_the_last_attempt_may_still_be_right(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         for _ in range(2):
             await attempts_left_after(pins, person_id, unit_of_work)
 
@@ -95,9 +93,9 @@ async def test_the_last_attempt_may_still_be_right(tmp_path: Path) -> None:
         await pins.verify(person_id, PIN, terminal_id=TERMINAL)
 
 
-async def test_guesses_sent_side_by_side_get_no_more_attempts(tmp_path: Path) -> None:
+async def test_guesses_sent_side_by_side_get_no_more_attempts(database: Database) -> None:
     """Sixteen guesses at once, the right one last: only three are looked at, and none of those is right."""
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, _):
+    async with pins_of_one_person(database) as (pins, person_id, _, _):
         guesses = [f"{number:06d}" for number in range(15)] + [PIN]
 
         results = await asyncio.gather(
@@ -108,8 +106,8 @@ async def test_guesses_sent_side_by_side_get_no_more_attempts(tmp_path: Path) ->
         assert [type(result) for result in results] == [PinWrongError] * 2 + [PinLockedError] * 14
 
 
-async def test_an_attempt_counts_even_if_the_terminal_goes_away(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_an_attempt_counts_even_if_the_terminal_goes_away(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         attempt = asyncio.ensure_future(pins.verify(person_id, WRONG, terminal_id=TERMINAL))
 
         async with asyncio.timeout(5):
@@ -121,22 +119,22 @@ async def test_an_attempt_counts_even_if_the_terminal_goes_away(tmp_path: Path) 
         assert await attempts_left_after(pins, person_id, unit_of_work) == 1
 
 
-async def test_a_pin_that_cannot_be_counted_is_not_looked_at(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_a_pin_that_cannot_be_counted_is_not_looked_at(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         unit_of_work.close()
 
         with pytest.raises(StoreFailedError):
             await pins.verify(person_id, PIN, terminal_id=TERMINAL)
 
 
-async def test_a_person_without_a_pin_has_none(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, _, _, _):
+async def test_a_person_without_a_pin_has_none(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, _, _, _):
         with pytest.raises(PinMissingError):
             await pins.verify("nobody", PIN, terminal_id=TERMINAL)
 
 
-async def test_too_many_checks_at_once_are_busy_and_cost_no_attempt(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path, waiting_max=1) as (pins, person_id, _, unit_of_work):
+async def test_too_many_checks_at_once_are_busy_and_cost_no_attempt(database: Database) -> None:
+    async with pins_of_one_person(database, waiting_max=1) as (pins, person_id, _, unit_of_work):
         results = await asyncio.gather(
             *(pins.verify(person_id, PIN, terminal_id=TERMINAL) for _ in range(3)), return_exceptions=True
         )
@@ -145,14 +143,14 @@ async def test_too_many_checks_at_once_are_busy_and_cost_no_attempt(tmp_path: Pa
         assert await attempts_left_after(pins, person_id, unit_of_work) == 2
 
 
-async def test_a_stolen_database_without_the_key_does_not_tell_the_pin(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path, data_key=b"x" * 32) as (pins, person_id, _, _):
+async def test_a_stolen_database_without_the_key_does_not_tell_the_pin(database: Database) -> None:
+    async with pins_of_one_person(database, data_key=b"x" * 32) as (pins, person_id, _, _):
         with pytest.raises(PinWrongError):
             await pins.verify(person_id, PIN, terminal_id=TERMINAL)
 
 
-async def test_a_hash_copied_to_another_person_fits_nobody(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_a_hash_copied_to_another_person_fits_nobody(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         bench = a_credentials_bench()
 
         def copy(connection: Connection) -> str:
@@ -168,37 +166,34 @@ async def test_a_hash_copied_to_another_person_fits_nobody(tmp_path: Path) -> No
 
 
 @asynccontextmanager
-async def busy_store_pins(folder: Path) -> AsyncIterator[tuple[Pins, str, UnitOfWork]]:
+async def busy_store_pins(database: Database) -> AsyncIterator[tuple[Pins, str, UnitOfWork]]:
     """Yield PINs over a database that gives up on a lock after 20 ms."""
     bench = a_credentials_bench()
-    engine = a_database(folder)
+    engine = database.engine
     with engine.begin() as connection:
         person_id = a_person(bench.people, connection, pin=PIN).person_id
-    impatient = open_engine(str(engine.url), busy_timeout=timedelta(milliseconds=20))
-    engine.dispose()
+    impatient = database.another_engine(busy_timeout=timedelta(milliseconds=20))
     async with a_unit_of_work(impatient) as unit_of_work:
         pins = Pins(unit_of_work=unit_of_work, now=bench.clock.now, data_key=DATA_KEY, attempts_max=3, lock_for=LOCK)
         yield pins, person_id, unit_of_work
         pins.close()
 
 
-async def test_a_right_pin_uses_no_attempt_up_while_another_process_holds_the_database(tmp_path: Path) -> None:
-    async with busy_store_pins(tmp_path) as (pins, person_id, unit_of_work):
+async def test_a_right_pin_uses_no_attempt_up_while_another_process_holds_the_database(database: Database) -> None:
+    async with busy_store_pins(database) as (pins, person_id, unit_of_work):
         checking = asyncio.ensure_future(pins.verify(person_id, PIN, terminal_id=TERMINAL))
         async with asyncio.timeout(5):
             while await attempts_of(unit_of_work, person_id) == 0:
                 pass
-        with closing(sqlite3.connect(tmp_path / "shualian.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with locked(database):
             await asyncio.sleep(0.2)
-            other.execute("ROLLBACK")
         await checking
 
         assert await attempts_of(unit_of_work, person_id) == 0
 
 
-async def test_a_right_pin_uses_no_attempt_up_when_the_terminal_hangs_up(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_a_right_pin_uses_no_attempt_up_when_the_terminal_hangs_up(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         checking = asyncio.ensure_future(pins.verify(person_id, PIN, terminal_id=TERMINAL))
         async with asyncio.timeout(5):
             while await attempts_of(unit_of_work, person_id) == 0:
@@ -210,8 +205,8 @@ async def test_a_right_pin_uses_no_attempt_up_when_the_terminal_hangs_up(tmp_pat
         assert await attempts_of(unit_of_work, person_id) == 0
 
 
-async def test_i11_one_terminal_cannot_take_all_the_waiting_places(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_i11_one_terminal_cannot_take_all_the_waiting_places(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         greedy = [pins.verify("nobody", WRONG, terminal_id=TERMINAL) for _ in range(5)]
         results = await asyncio.gather(
             *greedy, pins.verify(person_id, PIN, terminal_id="another terminal"), return_exceptions=True
@@ -221,8 +216,8 @@ async def test_i11_one_terminal_cannot_take_all_the_waiting_places(tmp_path: Pat
         assert await attempts_of(unit_of_work, person_id) == 0
 
 
-async def test_i11_a_terminal_that_was_wrong_too_often_waits_and_no_other(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, clock, unit_of_work):
+async def test_i11_a_terminal_that_was_wrong_too_often_waits_and_no_other(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, clock, unit_of_work):
         for _ in range(20):
             with pytest.raises(PinWrongError):
                 await pins.verify_cardholder(None, WRONG, terminal_id=TERMINAL)
@@ -236,8 +231,8 @@ async def test_i11_a_terminal_that_was_wrong_too_often_waits_and_no_other(tmp_pa
         assert await audited(unit_of_work, "pin_tries_spent") == [(f"terminal:{TERMINAL}", TERMINAL)]
 
 
-async def test_a_lock_is_audited_with_the_terminal_it_came_from(tmp_path: Path) -> None:
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+async def test_a_lock_is_audited_with_the_terminal_it_came_from(database: Database) -> None:
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         for _ in range(2):
             await attempts_left_after(pins, person_id, unit_of_work)
         assert await audited(unit_of_work, "pin_locked") == []
@@ -253,9 +248,9 @@ async def audited(unit_of_work: UnitOfWork, action: str) -> list[tuple[str, str]
     return await unit_of_work.read(lambda connection: [(row.actor, row.subject) for row in connection.execute(entries)])
 
 
-async def test_a_card_of_nobody_and_a_holder_without_a_pin_are_answered_as_a_wrong_pin(tmp_path: Path) -> None:
+async def test_a_card_of_nobody_and_a_holder_without_a_pin_are_answered_as_a_wrong_pin(database: Database) -> None:
     seconds: dict[str | None, list[float]] = {}
-    async with pins_of_one_person(tmp_path) as (pins, person_id, _, unit_of_work):
+    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
         loop = asyncio.get_running_loop()
         for number, holder in enumerate((person_id, None, "without a PIN") * 2):
             began = loop.time()

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -28,6 +27,7 @@ from server.settlement.errors import (
     PinRequiredError,
 )
 from server.store.tables.settlement import settlements
+from tests.support.database import Database
 from tests.support.money import (
     ANOTHER_TERMINAL,
     CARD_NUMBER,
@@ -39,9 +39,9 @@ from tests.support.money import (
 
 
 @pytest.fixture
-async def money(tmp_path: Path) -> AsyncIterator[Money]:
+async def money(database: Database) -> AsyncIterator[Money]:
     """Return a running desk."""
-    async with a_settlement_desk(tmp_path) as running:
+    async with a_settlement_desk(database.engine) as running:
         yield running
 
 
@@ -178,7 +178,7 @@ async def test_an_unknown_card_is_answered_exactly_as_a_wrong_pin(money: Money) 
         refused += [reply_to(quoting.value), reply_to(settling.value)]
 
     assert all(reply == refused[0] for reply in refused)
-    assert refused[0].metadata == {}
+    assert refused[0].metadata == {"next_action": "CHANGE_REQUEST"}
     assert await money.paid_to_site() == 0
 
 

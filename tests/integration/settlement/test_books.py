@@ -2,22 +2,21 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from server.settlement.books import SettlementsReport, verify_settlements
 from server.settlement.store import doubt_pending, settlements_in_doubt
 from tests.support.clock import Clock
-from tests.support.database import a_database
+from tests.support.database import Database, SqliteDatabase, forget_checks
 from tests.support.money import Money, a_bill, a_settlement_desk
 
 
 @pytest.fixture
-async def money(tmp_path: Path) -> AsyncIterator[Money]:
+async def money(database: Database) -> AsyncIterator[Money]:
     """Yield a desk with one settlement that stands, one cancelled, one reversed, and a tombstone."""
-    async with a_settlement_desk(tmp_path, deductible_used=False) as desk:
+    async with a_settlement_desk(database.engine, deductible_used=False) as desk:
         ids = [await settled(desk) for _ in range(3)]
         await desk.desk.cancel(desk.caller, transaction_id=desk.an_id(), settlement_transaction_id=ids[1])
         for reversed_id in (ids[2], desk.an_id()):
@@ -40,9 +39,9 @@ async def report_after(money: Money, *harm: str) -> SettlementsReport:
     """Change the database behind our back, and look."""
 
     def work(connection: Connection) -> SettlementsReport:
-        connection.exec_driver_sql("PRAGMA ignore_check_constraints=ON")
+        forget_checks(connection)
         for statement in harm:
-            connection.exec_driver_sql(statement)
+            connection.execute(text(statement))
         return verify_settlements(connection)
 
     return await money.unit_of_work.write(work)
@@ -77,11 +76,10 @@ async def test_i06_what_was_changed_on_one_side_is_found(money: Money, harm: str
     assert getattr(report, finding)
 
 
-def test_looking_for_doubt_reads_only_what_is_in_doubt(tmp_path: Path) -> None:
+def test_looking_for_doubt_reads_only_what_is_in_doubt(sqlite_database: SqliteDatabase) -> None:
     """Both queries go through the partial index, also when a million settlements are beside it."""
     plans: list[str] = []
-    engine = a_database(tmp_path)
-    with engine.begin() as connection:
+    with sqlite_database.engine.begin() as connection:
         sqlite = connection.connection.driver_connection
         asked: list[str] = []
         sqlite.set_trace_callback(asked.append)  # type: ignore[union-attr]  # it is SQLite's connection
@@ -93,7 +91,6 @@ def test_looking_for_doubt_reads_only_what_is_in_doubt(tmp_path: Path) -> None:
         for statement in asked:
             plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement.replace("%", "%%")).all()
             plans.append(" ".join(str(step[-1]) for step in plan))
-    engine.dispose()
 
     assert len(plans) == 3
     assert all("ix_settlements_in_doubt" in plan for plan in plans), plans

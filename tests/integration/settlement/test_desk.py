@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import event, func, select
@@ -20,6 +19,7 @@ from server.settlement.errors import (
     TransactionIdReusedError,
 )
 from server.store.tables.settlement import quotes
+from tests.support.database import Database, break_inserts, mend_inserts
 from tests.support.money import (
     ANOTHER_TERMINAL,
     CARD_NUMBER,
@@ -32,9 +32,9 @@ from tests.support.money import (
 
 
 @pytest.fixture
-async def money(tmp_path: Path) -> AsyncIterator[Money]:
+async def money(database: Database) -> AsyncIterator[Money]:
     """Return a running desk."""
-    async with a_settlement_desk(tmp_path) as running:
+    async with a_settlement_desk(database.engine) as running:
         yield running
 
 
@@ -186,8 +186,7 @@ async def test_i04_when_any_later_step_fails_the_assertion_stays_unused(money: M
     quote = await money.a_quote(bill, face)
     transaction_id = money.an_id()
     # A trigger is a real failure of a real statement, after the assertion was used up in the same transaction.
-    trigger = f"CREATE TRIGGER broken BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'broken'); END"
-    await money.unit_of_work.write(lambda connection: connection.exec_driver_sql(trigger))
+    await money.unit_of_work.write(lambda connection: break_inserts(connection, table))
 
     with pytest.raises(Exception, match="broken"):
         await money.desk.settle(
@@ -196,7 +195,7 @@ async def test_i04_when_any_later_step_fails_the_assertion_stays_unused(money: M
 
     assert await money.unused_assertions() == 1
     assert await money.paid_to_site() == 0
-    await money.unit_of_work.write(lambda connection: connection.exec_driver_sql("DROP TRIGGER broken"))
+    await money.unit_of_work.write(lambda connection: mend_inserts(connection, table))
     receipt = await money.desk.settle(
         money.caller, transaction_id=transaction_id, quote_id=quote.quote_id, bill=bill, authorization=face
     )
@@ -204,8 +203,8 @@ async def test_i04_when_any_later_step_fails_the_assertion_stays_unused(money: M
     assert await money.books_are_sound()
 
 
-async def test_i04_a_fund_that_cannot_pay_leaves_assertion_and_quote_as_they_were(tmp_path: Path) -> None:
-    async with a_settlement_desk(tmp_path, fund_fen=0) as money:
+async def test_i04_a_fund_that_cannot_pay_leaves_assertion_and_quote_as_they_were(database: Database) -> None:
+    async with a_settlement_desk(database.engine, fund_fen=0) as money:
         bill, face = a_bill(), await money.a_face()
         quote = await money.a_quote(bill, face)
 

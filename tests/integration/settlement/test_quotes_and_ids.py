@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -21,6 +20,7 @@ from server.settlement.errors import (
     TransactionIdTimeError,
 )
 from server.store.tables.settlement import quotes
+from tests.support.database import Database
 from tests.support.money import (
     ANOTHER_TERMINAL,
     REGION,
@@ -33,9 +33,9 @@ from tests.support.money import (
 
 
 @pytest.fixture
-async def money(tmp_path: Path) -> AsyncIterator[Money]:
+async def money(database: Database) -> AsyncIterator[Money]:
     """Return a running desk."""
-    async with a_settlement_desk(tmp_path) as running:
+    async with a_settlement_desk(database.engine) as running:
         yield running
 
 
@@ -201,9 +201,9 @@ async def test_out_of_region_the_persons_own_fund_pays_less(money: Money) -> Non
 
 
 async def test_a_bill_under_the_deductible_is_paid_from_account_and_pocket_and_one_that_moves_nothing_is_settled(
-    tmp_path: Path,
+    database: Database,
 ) -> None:
-    async with a_settlement_desk(tmp_path, deductible_used=False) as money:
+    async with a_settlement_desk(database.engine, deductible_used=False) as money:
         first, second = a_bill(total_fen=6_000), a_bill(total_fen=1_000)
         shares = []
         for bill in (first, second):

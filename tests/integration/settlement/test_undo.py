@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -22,13 +21,14 @@ from server.settlement.errors import (
 )
 from server.settlement.model import Bill, FaceAuthorization
 from server.store.tables.settlement import benefit_years
+from tests.support.database import Database
 from tests.support.money import ANOTHER_TERMINAL, REGION, Money, a_bill, a_caller, a_settlement_desk, an_id
 
 
 @pytest.fixture
-async def money(tmp_path: Path) -> AsyncIterator[Money]:
+async def money(database: Database) -> AsyncIterator[Money]:
     """Return a running desk."""
-    async with a_settlement_desk(tmp_path) as running:
+    async with a_settlement_desk(database.engine) as running:
         yield running
 
 

@@ -1,63 +1,75 @@
-"""How the database file is opened and brought to its newest schema."""
+"""How the database is opened and brought to its newest schema."""
 
-import sqlite3
 import stat
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, func, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from server.store import migrate, open_engine, open_reader
+from server.store import StoreBusyError, StoreFailedError, announce, migrate, open_engine, open_reader
+from server.store import engine as store_engine
+from server.store.errors import store_error_from
 from server.store.migrations import __main__ as migrations_command
 from server.store.migrations import alembic_config
 from server.store.tables import metadata
-from tests.support.database import a_database
+from server.store.tables.events import events
+from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase, locked
 
 
-def test_the_migrated_schema_is_what_the_tables_say(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    with engine.begin() as connection:
+@pytest.fixture
+def empty(database: Database) -> Iterator[str]:
+    """Return the URL of a database without any table."""
+    if isinstance(database, PostgresqlDatabase):
+        name = f"{database.name}_empty"
+        yield database.server.create(name)
+        database.server.drop(name)
+    else:
+        yield f"{database.url}-empty"
+
+
+def checks_of(engine: Engine) -> set[tuple[str, str]]:
+    inspector = inspect(engine)
+    return {
+        (table, str(check["name"]))
+        for table in inspector.get_table_names()
+        for check in inspector.get_check_constraints(table)
+    }
+
+
+def test_the_migrated_schema_is_what_the_tables_say(database: Database) -> None:
+    with database.engine.begin() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
 
         assert differences == []
         assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
-    engine.dispose()
 
 
-def test_check_constraints_are_migrated_too(tmp_path: Path) -> None:
+def test_check_constraints_are_migrated_too(database: Database, empty: str) -> None:
     """Alembic does not compare CHECK constraints by itself."""
-    migrated, fresh = a_database(tmp_path), open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    fresh = open_engine(empty)
     metadata.create_all(fresh)
 
-    def checks(engine_name: str) -> set[tuple[str, str]]:
-        with closing(sqlite3.connect(tmp_path / engine_name)) as connection:
-            tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        inspector = inspect(migrated if engine_name == "shualian.db" else fresh)
-        return {(table, str(check["name"])) for table in tables for check in inspector.get_check_constraints(table)}
-
-    assert checks("shualian.db") == checks("fresh.db") != set()
-    migrated.dispose()
+    assert checks_of(database.engine) == checks_of(fresh) != set()
     fresh.dispose()
 
 
-def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    migrate(engine)
-    migrate(engine)
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    migrate(database.engine)
+    migrate(database.engine)
 
-    with engine.begin() as connection:
+    with database.engine.begin() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-    engine.dispose()
 
 
-def test_two_processes_may_migrate_at_the_same_time(tmp_path: Path) -> None:
-    engines = [open_engine(f"sqlite:///{tmp_path / 'shared.db'}") for _ in range(2)]
+def test_two_processes_may_migrate_at_the_same_time(empty: str) -> None:
+    engines = [open_engine(empty) for _ in range(2)]
     failures: list[BaseException] = []
 
     def run(number: int) -> None:
@@ -73,17 +85,47 @@ def test_two_processes_may_migrate_at_the_same_time(tmp_path: Path) -> None:
         thread.join()
 
     assert failures == []
+    assert set(inspect(engines[0]).get_table_names()) == {*metadata.tables, "alembic_version"}
     for engine in engines:
         engine.dispose()
 
 
-def test_the_way_back_down_works(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    with engine.begin() as connection:
+def test_a_migration_that_never_gets_the_lock_is_busy(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_engine, "MIGRATION_PATIENCE", timedelta(milliseconds=50))
+    with database.engine.begin() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    with locked(database), pytest.raises(StoreBusyError):
+        migrate(database.engine)
+
+    migrate(database.engine)
+    assert "events" in inspect(database.engine).get_table_names()
+
+
+def test_a_migration_that_fails_leaves_the_schema_as_it_was(database: Database) -> None:
+    with database.engine.begin() as connection:
+        announce(connection, "terminal", "kept")
+    with database.engine.connect() as connection, connection.begin() as transaction:
+        command.downgrade(alembic_config(connection), "base")
+        transaction.rollback()
+
+    assert database.outside().execute("SELECT subject FROM events").fetchall() == [("kept",)]
+
+
+def test_the_way_back_down_works(database: Database) -> None:
+    with database.engine.begin() as connection:
         command.downgrade(alembic_config(connection), "base")
 
         assert inspect(connection).get_table_names() == ["alembic_version"]
-    engine.dispose()
+
+
+def test_a_database_that_does_not_open_is_said_in_our_words(tmp_path: Path, postgresql_database: Database) -> None:
+    (tmp_path / "damaged.db").write_bytes(b"no database" * 1000)
+    for url in (f"sqlite:///{tmp_path / 'damaged.db'}", postgresql_database.url.replace("/test_", "/no_such_")):
+        engine = open_engine(url)
+
+        with pytest.raises(StoreFailedError):
+            migrate(engine)
+        engine.dispose()
 
 
 def test_no_revision_is_written_when_the_tables_did_not_change(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +138,38 @@ def test_no_revision_is_written_when_the_tables_did_not_change(capsys: pytest.Ca
     assert "usage" in capsys.readouterr().err
 
 
+def test_i05_a_transaction_takes_the_write_lock_when_it_begins(database: Database) -> None:
+    second = database.another_engine(busy_timeout=timedelta(milliseconds=20))
+    with database.engine.connect() as first, first.begin():
+        with second.connect() as waiting, pytest.raises(DBAPIError) as caught:
+            waiting.begin()
+
+        assert isinstance(store_error_from(caught.value), StoreBusyError)
+    with second.begin() as connection:
+        announce(connection, "terminal", "free again")
+
+
+def test_a_read_transaction_takes_no_lock_and_keeps_one_view(database: Database) -> None:
+    reader = open_reader(database.engine)
+    count = select(func.count()).select_from(events)
+    with reader.connect() as reading, reading.begin():
+        assert reading.scalar(count) == 0
+        with database.engine.begin() as writing:
+            announce(writing, "terminal", "meanwhile")
+
+        assert reading.scalar(count) == 0
+    with reader.connect() as reading:
+        assert reading.scalar(count) == 1
+    reader.dispose()
+
+
+def test_foreign_keys_hold(database: Database) -> None:
+    with database.engine.connect() as connection, pytest.raises(IntegrityError):
+        connection.execute(
+            insert(metadata.tables["person_pins"]).values(person_id="nobody", pin_hash="made up", attempts=0)
+        )
+
+
 def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'data' / 'shualian.db'}")
     migrate(engine)
@@ -105,42 +179,17 @@ def test_the_file_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_i05_commits_are_synced_and_foreign_keys_hold(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    with engine.connect() as connection:
+def test_i05_sqlite_commits_are_synced(sqlite_database: SqliteDatabase) -> None:
+    with sqlite_database.engine.connect() as connection:
         pragmas = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "query_only")
         }
 
-        assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "query_only": 0}
-        with pytest.raises(IntegrityError):
-            connection.exec_driver_sql("INSERT INTO insurance_cards VALUES (x'00', 'nobody', 0)")
-    engine.dispose()
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "query_only": 0}
 
 
-def test_a_transaction_takes_the_write_lock_when_it_begins(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    with (
-        engine.connect() as first,
-        first.begin(),
-        closing(sqlite3.connect(tmp_path / "shualian.db", timeout=0, isolation_level=None)) as other,
-        pytest.raises(sqlite3.OperationalError, match="locked"),
-    ):
-        other.execute("BEGIN IMMEDIATE")
-    engine.dispose()
-
-
-def test_a_read_transaction_takes_no_lock(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    reader = open_reader(engine)
-    with reader.connect() as reading, reading.begin(), engine.connect() as writing, writing.begin():
-        assert reading.exec_driver_sql("SELECT count(*) FROM events").scalar_one() == 0
-    reader.dispose()
-    engine.dispose()
-
-
-@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://localhost/shualian"])
-def test_what_is_no_sqlite_file_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="file"):
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql+pymysql://localhost/shualian"])
+def test_what_is_neither_an_sqlite_file_nor_postgresql_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="the database must be"):
         open_engine(url)

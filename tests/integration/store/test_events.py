@@ -2,29 +2,26 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from server.store import (
-    Event,
     EventFollower,
     EventsMissedError,
     StoreBusyError,
     UnitOfWork,
     announce,
-    open_engine,
 )
 from server.store import (
     events as store_events,
 )
 from server.store.tables.events import events
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import Database, a_unit_of_work
+from tests.support.events import Ear, a_follower
 
 
 def announce_many(connection: Connection, *, count: int) -> None:
@@ -32,44 +29,10 @@ def announce_many(connection: Connection, *, count: int) -> None:
         announce(connection, "terminal", str(number))
 
 
-class Ear:
-    """Hears events and can be waited for."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-        self._woken = asyncio.Event()
-
-    async def hear(self, found: Sequence[Event]) -> None:
-        """Take what the follower hands on."""
-        self.heard += [event.subject for event in found]
-        self._woken.set()
-
-    async def until(self, count: int) -> list[str]:
-        """Wait for so many events and return their subjects."""
-        async with asyncio.timeout(5):
-            while len(self.heard) < count:
-                self._woken.clear()
-                await self._woken.wait()
-        return self.heard
-
-
-@asynccontextmanager
-async def a_follower(unit_of_work: UnitOfWork, ear: Ear, *, poll_interval: timedelta) -> AsyncIterator[EventFollower]:
-    follower = EventFollower(unit_of_work, poll_interval=poll_interval, on_events=ear.hear)
-    await follower.mark()
-    following = asyncio.ensure_future(follower.run())
-    try:
-        yield follower
-    finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
-
-
-async def test_an_own_commit_wakes_the_follower_at_once(tmp_path: Path) -> None:
+async def test_an_own_commit_wakes_the_follower_at_once(database: Database) -> None:
     ear = Ear()
     async with (
-        a_unit_of_work(a_database(tmp_path)) as unit_of_work,
+        a_unit_of_work(database.engine) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(hours=1)),
     ):
         await asyncio.sleep(0.02)
@@ -78,26 +41,25 @@ async def test_an_own_commit_wakes_the_follower_at_once(tmp_path: Path) -> None:
         assert await ear.until(1) == ["t-1"]
 
 
-async def test_i02_another_process_is_heard_within_the_poll_interval(tmp_path: Path) -> None:
+async def test_i02_another_process_is_heard_within_the_poll_interval(database: Database) -> None:
     ear = Ear()
     async with (
-        a_unit_of_work(a_database(tmp_path)) as unit_of_work,
+        a_unit_of_work(database.engine) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=50)),
     ):
-        other_process = open_engine(f"sqlite:///{tmp_path / 'shualian.db'}")
+        other_process = database.another_engine()
         loop = asyncio.get_running_loop()
         with other_process.begin() as connection:
             announce(connection, "terminal", "revoked")
         committed_at = loop.time()
-        other_process.dispose()
 
         assert await ear.until(1) == ["revoked"]
         assert loop.time() - committed_at < 1
 
 
-async def test_what_was_announced_before_the_mark_is_not_told_again(tmp_path: Path) -> None:
+async def test_what_was_announced_before_the_mark_is_not_told_again(database: Database) -> None:
     ear = Ear()
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "loaded already"))
         async with a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=20)):
             await unit_of_work.write(lambda connection: announce(connection, "command", "new"))
@@ -105,11 +67,11 @@ async def test_what_was_announced_before_the_mark_is_not_told_again(tmp_path: Pa
             assert await ear.until(1) == ["new"]
 
 
-async def test_a_long_backlog_comes_in_helpings_and_in_order(tmp_path: Path) -> None:
+async def test_a_long_backlog_comes_in_helpings_and_in_order(database: Database) -> None:
     ear = Ear()
     count = store_events.FETCH_MAX + 10
     async with (
-        a_unit_of_work(a_database(tmp_path)) as unit_of_work,
+        a_unit_of_work(database.engine) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=20)),
     ):
         await unit_of_work.write(partial(announce_many, count=count))
@@ -117,10 +79,10 @@ async def test_a_long_backlog_comes_in_helpings_and_in_order(tmp_path: Path) -> 
         assert await ear.until(count) == [str(number) for number in range(count)]
 
 
-async def test_a_rolled_back_event_is_never_told(tmp_path: Path) -> None:
+async def test_a_rolled_back_event_is_never_told(database: Database) -> None:
     ear = Ear()
     async with (
-        a_unit_of_work(a_database(tmp_path)) as unit_of_work,
+        a_unit_of_work(database.engine) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=20)),
     ):
 
@@ -135,9 +97,9 @@ async def test_a_rolled_back_event_is_never_told(tmp_path: Path) -> None:
         assert await ear.until(1) == ["happened"]
 
 
-async def test_lag_is_small_while_it_follows_and_grows_when_it_does_not(tmp_path: Path) -> None:
+async def test_lag_is_small_while_it_follows_and_grows_when_it_does_not(database: Database) -> None:
     ear = Ear()
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         async with a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=10)) as follower:
             await asyncio.sleep(0.5)
             assert follower.lag < 0.4
@@ -146,7 +108,7 @@ async def test_lag_is_small_while_it_follows_and_grows_when_it_does_not(tmp_path
         assert follower.lag >= 0.1
 
 
-async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(tmp_path: Path) -> None:
+async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(database: Database) -> None:
     ear, gate, inside = Ear(), threading.Event(), threading.Event()
 
     def hold(_: Connection) -> None:
@@ -160,7 +122,7 @@ async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(
             await asyncio.sleep(0.001)
 
     async with (
-        a_unit_of_work(a_database(tmp_path), queue_length_max=1) as unit_of_work,
+        a_unit_of_work(database.engine, queue_length_max=1) as unit_of_work,
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=10)) as follower,
     ):
         await asyncio.sleep(0.05)
@@ -175,10 +137,14 @@ async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(
         assert await ear.until(1) == ["while it failed"]
 
 
-async def test_the_follower_prunes_as_it_goes(tmp_path: Path) -> None:
+async def test_the_follower_prunes_as_it_goes(database: Database) -> None:
     ear = Ear()
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
-        await unit_of_work.write(partial(announce_many, count=store_events.KEPT_MAX + 5))
+    async with a_unit_of_work(database.engine) as unit_of_work:
+        many = [
+            {"event_id": number, "topic": "terminal", "subject": str(number)}
+            for number in range(1, store_events.KEPT_MAX + 6)
+        ]
+        await unit_of_work.write(lambda connection: connection.execute(insert(events), many).rowcount)
         follower = EventFollower(
             unit_of_work, poll_interval=timedelta(milliseconds=5), on_events=ear.hear, prune_every=timedelta(0)
         )
@@ -194,8 +160,23 @@ async def test_the_follower_prunes_as_it_goes(tmp_path: Path) -> None:
         assert await asyncio.gather(following, return_exceptions=True)
 
 
-async def test_a_follower_that_fell_behind_the_pruning_says_so(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+@pytest.mark.parametrize("written_since", [0, 1, 2])
+async def test_i02_a_follower_whose_database_was_set_back_says_so(database: Database, written_since: int) -> None:
+    """As after a restore, or a fail-over to a copy that had not heard of the last events."""
+    async with a_unit_of_work(database.engine) as unit_of_work:
+        follower = EventFollower(unit_of_work, poll_interval=timedelta(milliseconds=10), on_events=Ear().hear)
+        await unit_of_work.write(partial(announce_many, count=3))
+        await follower.mark()
+        await unit_of_work.write(lambda c: c.execute(delete(events).where(events.c.event_id > 1)).rowcount)
+        for number in range(written_since):
+            await unit_of_work.write(lambda c, n=number: announce(c, "terminal", f"other {n}"))  # type: ignore[misc]  # mypy does not infer a lambda with a default
+
+        with pytest.raises(EventsMissedError):
+            await follower.run()
+
+
+async def test_a_follower_that_fell_behind_the_pruning_says_so(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         follower = EventFollower(unit_of_work, poll_interval=timedelta(milliseconds=10), on_events=Ear().hear)
         await follower.mark()
         await unit_of_work.write(partial(announce_many, count=20))
@@ -205,8 +186,8 @@ async def test_a_follower_that_fell_behind_the_pruning_says_so(tmp_path: Path) -
             await follower.run()
 
 
-async def test_pruning_keeps_the_newest_and_takes_few_at_once(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
+async def test_pruning_keeps_the_newest_and_takes_few_at_once(database: Database) -> None:
+    engine = database.engine
     with engine.begin() as connection:
         assert store_events.prune(connection, kept_max=0) == 0
         for number in range(store_events.PRUNE_MAX + 50):

@@ -1,7 +1,6 @@
 """One suite for the port `TemplateStore`, run against each implementation."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from server.store.gallery import SqlTemplateStore
 from server.store.tables.gallery import face_templates
 from server.store.tables.people import insured_people
 from tests.support.clock import Clock
-from tests.support.database import a_database, bytes_on_disk
+from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase
 
 KEY = bytes(range(32))
 
@@ -24,17 +23,16 @@ def a_template(seed: int = 1) -> Template:
     return Template(embedding=numbers / np.linalg.norm(numbers), model_id="sface-2021dec")
 
 
-@pytest.fixture(params=["memory", "sql"])
-def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TemplateStore]:
+@pytest.fixture(params=["memory", "sqlite_database", "postgresql_database"])
+def gallery(request: pytest.FixtureRequest) -> Iterator[TemplateStore]:
     if request.param == "memory":
         yield MemoryTemplateStore(key=KEY)
         return
-    engine = a_database(tmp_path)
-    with engine.begin() as connection:
+    database: SqliteDatabase | PostgresqlDatabase = request.getfixturevalue(request.param)
+    with database.engine.begin() as connection:
         for person_id in ("p-1", "p-2"):
             connection.execute(insert(insured_people).values(**a_person_row(person_id)))
         yield SqlTemplateStore(connection, key=KEY, now=Clock().now)
-    engine.dispose()
 
 
 def a_person_row(person_id: str) -> dict[str, object]:
@@ -81,14 +79,13 @@ def test_a_forgotten_template_is_gone(gallery: TemplateStore) -> None:
     assert gallery.get("p-1") is None
 
 
-def test_i07_a_template_rests_encrypted_and_bound_to_its_person(tmp_path: Path) -> None:
-    engine = a_database(tmp_path)
-    with engine.begin() as connection:
+def test_i07_a_template_rests_encrypted_and_bound_to_its_person(database: Database) -> None:
+    with database.engine.begin() as connection:
         for person_id in ("p-1", "p-2"):
             connection.execute(insert(insured_people).values(**a_person_row(person_id)))
         SqlTemplateStore(connection, key=KEY, now=Clock().now).put("p-1", a_template())
-    written = bytes_on_disk(engine)
-    with engine.begin() as connection:
+    written = database.bytes_on_disk()
+    with database.engine.begin() as connection:
         connection.execute(update(face_templates).values(person_id="p-2"))
         with pytest.raises(TemplateSealError):
             SqlTemplateStore(connection, key=KEY, now=Clock().now).get("p-2")
@@ -101,4 +98,3 @@ def test_i07_a_template_rests_encrypted_and_bound_to_its_person(tmp_path: Path) 
         numbers[:4].astype(np.float16).tobytes(),
     ):
         assert pattern not in written
-    engine.dispose()

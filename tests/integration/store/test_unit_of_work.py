@@ -1,50 +1,37 @@
-"""Group commit on a real SQLite file: what is acknowledged is there, what failed is not, and nobody waits for ever."""
+"""Group commit on a real database: what is acknowledged is there, what failed is not, and nobody waits for ever."""
 
 import asyncio
 import resource
-import sqlite3
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from server.store import StoreBusyError, StoreFailedError, UnitOfWork, announce, open_engine, touch
+from server.store import StoreBusyError, StoreFailedError, UnitOfWork, announce, touch
 from server.store.tables.events import events
 from server.store.writer import Batch
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import Database, SqliteDatabase, a_unit_of_work, locked
 
 
 class RefusedError(Exception):
     """What a domain would raise."""
 
 
-def subjects_in(folder: Path) -> list[str]:
+def subjects_in(database: Database) -> list[str]:
     """Return what another process sees."""
-    with closing(sqlite3.connect(folder / "shualian.db")) as connection:
-        return [subject for (subject,) in connection.execute("SELECT subject FROM events ORDER BY event_id")]
+    rows = database.outside().execute("SELECT subject FROM events ORDER BY event_id").fetchall()
+    return [subject for (subject,) in rows]
 
 
 def write_then_refuse(connection: Connection) -> None:
     announce(connection, "terminal", "half-written")
     raise RefusedError
-
-
-@contextmanager
-def lock_held(folder: Path) -> Iterator[None]:
-    """Hold the write lock as another process would."""
-    with closing(sqlite3.connect(folder / "shualian.db", isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        finally:
-            other.execute("ROLLBACK")
 
 
 @asynccontextmanager
@@ -76,16 +63,20 @@ def no_file_may_grow(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_i05_what_is_acknowledged_is_seen_by_another_process(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+def log_length_of(database: SqliteDatabase) -> int:
+    return database.path.with_name(database.path.name + "-wal").stat().st_size
+
+
+async def test_i05_what_is_acknowledged_is_seen_by_another_process(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "kept"))
 
-        assert subjects_in(tmp_path) == ["kept"]
+        assert subjects_in(database) == ["kept"]
 
 
-async def test_many_writers_share_commits_and_each_gets_its_own_result(tmp_path: Path) -> None:
+async def test_many_writers_share_commits_and_each_gets_its_own_result(database: Database) -> None:
     batches: list[Batch] = []
-    async with a_unit_of_work(a_database(tmp_path), batch_max=16, on_batch=batches.append) as unit_of_work:
+    async with a_unit_of_work(database.engine, batch_max=16, on_batch=batches.append) as unit_of_work:
 
         def write_one(connection: Connection, number: int) -> int:
             announce(connection, "terminal", str(number))
@@ -96,13 +87,13 @@ async def test_many_writers_share_commits_and_each_gets_its_own_result(tmp_path:
         )
 
         assert results == list(range(100))
-        assert subjects_in(tmp_path) == [str(number) for number in range(100)]
+        assert subjects_in(database) == [str(number) for number in range(100)]
         assert max(len(batch.jobs) for batch in batches) == 16
         assert len(batches) < 20
 
 
-async def test_a_transaction_that_fails_leaves_the_others_of_its_batch_alone(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_transaction_that_fails_leaves_the_others_of_its_batch_alone(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         async with writer_held(unit_of_work):
             waiting = [
                 asyncio.ensure_future(
@@ -115,11 +106,11 @@ async def test_a_transaction_that_fails_leaves_the_others_of_its_batch_alone(tmp
         results = await asyncio.gather(*waiting, return_exceptions=True)
 
         assert [type(result) for result in results] == [type(None), RefusedError, type(None)]
-        assert subjects_in(tmp_path) == ["before", "after"]
+        assert subjects_in(database) == ["before", "after"]
 
 
-async def test_a_broken_constraint_reaches_the_caller_as_itself(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_broken_constraint_reaches_the_caller_as_itself(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         twice = insert(events).values(event_id=1, topic="terminal", subject="only once")
         await unit_of_work.write(lambda connection: connection.execute(twice).rowcount)
 
@@ -129,8 +120,8 @@ async def test_a_broken_constraint_reaches_the_caller_as_itself(tmp_path: Path) 
         assert "only once" not in str(caught.value)
 
 
-async def test_a_full_queue_is_busy_at_once(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path), queue_length_max=2) as unit_of_work:
+async def test_a_full_queue_is_busy_at_once(database: Database) -> None:
+    async with a_unit_of_work(database.engine, queue_length_max=2) as unit_of_work:
         async with writer_held(unit_of_work):
             waiting = [asyncio.ensure_future(unit_of_work.write(lambda _: True)) for _ in range(2)]
             await asyncio.sleep(0)
@@ -141,9 +132,9 @@ async def test_a_full_queue_is_busy_at_once(tmp_path: Path) -> None:
         assert await asyncio.gather(*waiting) == [True, True]
 
 
-async def test_too_many_reads_are_busy_at_once(tmp_path: Path) -> None:
+async def test_too_many_reads_are_busy_at_once(database: Database) -> None:
     gate = threading.Event()
-    async with a_unit_of_work(a_database(tmp_path), queue_length_max=1) as unit_of_work:
+    async with a_unit_of_work(database.engine, queue_length_max=1) as unit_of_work:
         held = asyncio.ensure_future(unit_of_work.read(lambda _: gate.wait(5)))
         await asyncio.sleep(0)
 
@@ -153,24 +144,23 @@ async def test_too_many_reads_are_busy_at_once(tmp_path: Path) -> None:
         assert await held
 
 
-async def test_a_locked_database_is_busy_and_nothing_is_half_written(tmp_path: Path) -> None:
-    a_database(tmp_path).dispose()
-    engine = open_engine(f"sqlite:///{tmp_path / 'shualian.db'}", busy_timeout=timedelta(milliseconds=50))
+async def test_a_locked_database_is_busy_and_nothing_is_half_written(database: Database) -> None:
+    engine = database.another_engine(busy_timeout=timedelta(milliseconds=50))
     async with a_unit_of_work(engine) as unit_of_work:
-        with lock_held(tmp_path):
+        with locked(database):
             refused = await asyncio.gather(
                 *(unit_of_work.write(lambda connection: announce(connection, "terminal", "late")) for _ in range(3)),
                 return_exceptions=True,
             )
 
         assert {type(result) for result in refused} == {StoreBusyError}
-        assert subjects_in(tmp_path) == []
+        assert subjects_in(database) == []
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "later"))
-        assert subjects_in(tmp_path) == ["later"]
+        assert subjects_in(database) == ["later"]
 
 
-async def test_a_full_disk_fails_the_whole_batch_and_the_next_one_works(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_full_disk_fails_the_whole_batch_and_the_next_one_works(sqlite_database: SqliteDatabase) -> None:
+    async with a_unit_of_work(sqlite_database.engine) as unit_of_work:
         pages = await unit_of_work.write(
             lambda connection: connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         )
@@ -190,16 +180,16 @@ async def test_a_full_disk_fails_the_whole_batch_and_the_next_one_works(tmp_path
         results = await asyncio.gather(*waiting, return_exceptions=True)
 
         assert {type(result) for result in results} == {StoreFailedError}
-        assert subjects_in(tmp_path) == []
+        assert subjects_in(sqlite_database) == []
         await unit_of_work.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count=100000").scalar_one())
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "space again"))
-        assert subjects_in(tmp_path) == ["space again"]
+        assert subjects_in(sqlite_database) == ["space again"]
 
 
-async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(sqlite_database: SqliteDatabase) -> None:
+    async with a_unit_of_work(sqlite_database.engine) as unit_of_work:
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "before"))
-        log_length = (tmp_path / "shualian.db-wal").stat().st_size
+        log_length = log_length_of(sqlite_database)
         with no_file_may_grow(log_length + 100):
             results = await asyncio.gather(
                 *(unit_of_work.write(lambda c: announce(c, "terminal", "lost")) for _ in range(3)),
@@ -208,13 +198,13 @@ async def test_a_disk_that_fills_up_at_the_commit_fails_the_whole_batch(tmp_path
 
         assert {type(result) for result in results} == {StoreFailedError}
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "after"))
-        assert subjects_in(tmp_path) == ["before", "after"]
+        assert subjects_in(sqlite_database) == ["before", "after"]
 
 
-async def test_i10_a_touch_notices_a_full_disk(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_i10_a_touch_notices_a_full_disk(sqlite_database: SqliteDatabase) -> None:
+    async with a_unit_of_work(sqlite_database.engine) as unit_of_work:
         await unit_of_work.write(touch)
-        log_length = (tmp_path / "shualian.db-wal").stat().st_size
+        log_length = log_length_of(sqlite_database)
         with no_file_may_grow(log_length + 100), pytest.raises(StoreFailedError):
             await unit_of_work.write(touch)
 
@@ -236,9 +226,9 @@ def roll_it_all_back(connection: Connection) -> None:
 
 @pytest.mark.parametrize("ending", [commit_it_all, commit_it_all_and_hide_it, roll_it_all_back])
 async def test_i05_work_that_ends_the_transaction_fails_its_batch_and_nothing_of_it_is_kept(
-    tmp_path: Path, ending: Callable[[Connection], None]
+    database: Database, ending: Callable[[Connection], None]
 ) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         async with writer_held(unit_of_work):
             waiting = [
                 asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "before"))),
@@ -249,13 +239,13 @@ async def test_i05_work_that_ends_the_transaction_fails_its_batch_and_nothing_of
         results = await asyncio.gather(*waiting, return_exceptions=True)
 
         assert {type(result) for result in results} == {StoreFailedError}
-        assert subjects_in(tmp_path) == []
+        assert subjects_in(database) == []
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "next"))
-        assert subjects_in(tmp_path) == ["next"]
+        assert subjects_in(database) == ["next"]
 
 
-async def test_another_process_gets_the_lock_soon_from_a_writer_that_never_rests(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_another_process_gets_the_lock_soon_from_a_writer_that_never_rests(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         stop = False
 
         async def keep_writing() -> None:
@@ -265,24 +255,23 @@ async def test_another_process_gets_the_lock_soon_from_a_writer_that_never_rests
         busy = [asyncio.ensure_future(keep_writing()) for _ in range(32)]
 
         def command() -> float:
-            other = open_engine(f"sqlite:///{tmp_path / 'shualian.db'}", busy_timeout=timedelta(seconds=30))
+            other = database.another_engine(busy_timeout=timedelta(seconds=30))
             began = time.monotonic()
             for _ in range(5):
                 with other.begin() as connection:
                     announce(connection, "terminal", "command")
-            other.dispose()
             return time.monotonic() - began
 
         seconds = await asyncio.to_thread(command)
         stop = True
         await asyncio.gather(*busy)
 
-        assert subjects_in(tmp_path).count("command") == 5
+        assert subjects_in(database).count("command") == 5
         assert seconds < 10
 
 
-async def test_work_whose_caller_gave_up_before_it_began_is_dropped(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_work_whose_caller_gave_up_before_it_began_is_dropped(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         async with writer_held(unit_of_work):
             given_up = asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "nobody waits")))
             await asyncio.sleep(0)
@@ -290,11 +279,11 @@ async def test_work_whose_caller_gave_up_before_it_began_is_dropped(tmp_path: Pa
             await asyncio.sleep(0)
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "somebody waits"))
 
-        assert subjects_in(tmp_path) == ["somebody waits"]
+        assert subjects_in(database) == ["somebody waits"]
 
 
-async def test_close_finishes_what_is_waiting_and_refuses_what_comes_later(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_close_finishes_what_is_waiting_and_refuses_what_comes_later(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         waiting = [
             asyncio.ensure_future(unit_of_work.write(lambda c: announce(c, "terminal", "waiting"))) for _ in range(200)
         ]
@@ -302,23 +291,23 @@ async def test_close_finishes_what_is_waiting_and_refuses_what_comes_later(tmp_p
         unit_of_work.close()
 
         await asyncio.gather(*waiting)
-        assert len(subjects_in(tmp_path)) == 200
+        assert len(subjects_in(database)) == 200
         with pytest.raises(StoreFailedError):
             await unit_of_work.write(lambda _: None)
         with pytest.raises(StoreFailedError):
             await unit_of_work.read(lambda _: None)
 
 
-async def test_a_reader_cannot_write(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_reader_cannot_write(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         with pytest.raises(StoreFailedError):
             await unit_of_work.read(lambda connection: announce(connection, "terminal", "sneaked in"))
 
-        assert subjects_in(tmp_path) == []
+        assert subjects_in(database) == []
 
 
-async def test_a_reader_sees_what_was_written_and_is_not_held_up_by_a_writer(tmp_path: Path) -> None:
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+async def test_a_reader_sees_what_was_written_and_is_not_held_up_by_a_writer(database: Database) -> None:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "written"))
         async with writer_held(unit_of_work):
             seen = await unit_of_work.read(lambda connection: connection.scalars(select(events.c.subject)).all())
@@ -326,9 +315,9 @@ async def test_a_reader_sees_what_was_written_and_is_not_held_up_by_a_writer(tmp
         assert seen == ["written"]
 
 
-async def test_a_busy_event_loop_hands_over_to_the_writer_soon_enough(tmp_path: Path) -> None:
+async def test_a_busy_event_loop_hands_over_to_the_writer_soon_enough(database: Database) -> None:
     """At Python's own 5 ms a saturated loop left 129 transactions a second; see `UnitOfWork.start`."""
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         assert sys.getswitchinterval() <= 0.0001
 
         stop = False
@@ -344,4 +333,4 @@ async def test_a_busy_event_loop_hands_over_to_the_writer_soon_enough(tmp_path: 
         stop = True
         await busy
 
-    assert len(subjects_in(tmp_path)) == 20
+    assert len(subjects_in(database)) == 20

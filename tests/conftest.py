@@ -1,0 +1,45 @@
+"""What tests of every room may ask for: a database, once on each engine that we support."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Return the PostgreSQL server of this test process; it starts when the first test needs it."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """Return a fresh, migrated database; a test that takes it runs once on SQLite and once on PostgreSQL."""
+    opened: Database
+    if request.param == "sqlite":
+        opened = SqliteDatabase(tmp_path)
+    else:
+        opened = PostgresqlDatabase(request.getfixturevalue("postgres_server"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Iterator[SqliteDatabase]:
+    """Return a database for a test of what only SQLite has."""
+    opened = SqliteDatabase(tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def postgresql_database(postgres_server: PostgresServer) -> Iterator[PostgresqlDatabase]:
+    """Return a database for a test of what only PostgreSQL has."""
+    opened = PostgresqlDatabase(postgres_server)
+    yield opened
+    opened.close()
