@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shualian/terminal/v1/device.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x0e\x43onnectRequest\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.shualian.terminal.v1.HelloH\x00\x12\x34\n\theartbeat\x18\x02 \x01(\x0b\x32\x1f.shualian.terminal.v1.HeartbeatH\x00\x12=\n\x0e\x63ommand_result\x18\x03 \x01(\x0b\x32#.shualian.terminal.v1.CommandResultH\x00\x42\x0f\n\x06report\x12\x05\xbaH\x02\x08\x01\"\xef\x01\n\x0f\x43onnectResponse\x12\x30\n\x07welcome\x18\x01 \x01(\x0b\x32\x1d.shualian.terminal.v1.WelcomeH\x00\x12;\n\rheartbeat_ack\x18\x02 \x01(\x0b\x32\".shualian.terminal.v1.HeartbeatAckH\x00\x12\x30\n\x07\x63ommand\x18\x03 \x01(\x0b\x32\x1d.shualian.terminal.v1.CommandH\x00\x12\x30\n\x07goodbye\x18\x04 \x01(\x0b\x32\x1d.shualian.terminal.v1.GoodbyeH\x00\x42\t\n\x07message\"g\n\x05Hello\x12#\n\x10\x66irmware_version\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x39\n\rterminal_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\"\xb9\x01\n\x07Welcome\x12\x13\n\x0bterminal_id\x18\x01 \x01(\t\x12\x31\n\rplatform_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0brenew_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x01\n\tHeartbeat\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x39\n\rterminal_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x43\n\x0c\x63\x61mera_state\x18\x03 \x01(\x0e\x32!.shualian.terminal.v1.CameraStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x34\n\x13temperature_celsius\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\xc0\x62@)\x00\x00\x00\x00\x00\x00N\xc0\x12\x1f\n\x0cqueue_length\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\" \n\x0cHeartbeatAck\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"\xbf\x02\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x11renew_certificate\x18\x03 \x01(\x0b\x32-.shualian.terminal.v1.RenewCertificateCommandH\x00\x12J\n\x11set_configuration\x18\x04 \x01(\x0b\x32-.shualian.terminal.v1.SetConfigurationCommandH\x00\x12N\n\x13\x63ollect_diagnostics\x18\x05 \x01(\x0b\x32/.shualian.terminal.v1.CollectDiagnosticsCommandH\x00\x42\x08\n\x06\x61\x63tion\"\x19\n\x17RenewCertificateCommand\"P\n\x17SetConfigurationCommand\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1b\n\x19\x43ollectDiagnosticsCommand\"\x8a\x01\n\rCommandResult\x12\x1c\n\ncommand_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32$.shualian.terminal.v1.CommandOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x64\x65tail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"=\n\x07Goodbye\x12\x32\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x17RenewCertificateRequest\x12\'\n\x13signing_request_der\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \"j\n\x18RenewCertificateResponse\x12\x1d\n\x15\x63\x65rtificate_chain_der\x18\x01 \x03(\x0c\x12/\n\x0brenew_after\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*w\n\x0b\x43\x61meraState\x12\x1c\n\x18\x43\x41MERA_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41MERA_STATE_READY\x10\x01\x12\x19\n\x15\x43\x41MERA_STATE_DEGRADED\x10\x02\x12\x17\n\x13\x43\x41MERA_STATE_FAILED\x10\x03*\x88\x01\n\x0e\x43ommandOutcome\x12\x1f\n\x1b\x43OMMAND_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OMMAND_OUTCOME_FAILED\x10\x02\x12\x1f\n\x1b\x43OMMAND_OUTCOME_UNSUPPORTED\x10\x03\x32\xde\x01\n\rDeviceService\x12Z\n\x07\x43onnect\x12$.shualian.terminal.v1.ConnectRequest\x1a%.shualian.terminal.v1.ConnectResponse(\x01\x30\x01\x12q\n\x10RenewCertificate\x12-.shualian.terminal.v1.RenewCertificateRequest\x1a..shualian.terminal.v1.RenewCertificateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shualian/terminal/v1/device.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x01\n\x0e\x43onnectRequest\x12,\n\x05hello\x18\x01 \x01(\x0b\x32\x1b.shualian.terminal.v1.HelloH\x00\x12\x34\n\theartbeat\x18\x02 \x01(\x0b\x32\x1f.shualian.terminal.v1.HeartbeatH\x00\x12=\n\x0e\x63ommand_result\x18\x03 \x01(\x0b\x32#.shualian.terminal.v1.CommandResultH\x00\x42\x0f\n\x06report\x12\x05\xbaH\x02\x08\x01\"\xef\x01\n\x0f\x43onnectResponse\x12\x30\n\x07welcome\x18\x01 \x01(\x0b\x32\x1d.shualian.terminal.v1.WelcomeH\x00\x12;\n\rheartbeat_ack\x18\x02 \x01(\x0b\x32\".shualian.terminal.v1.HeartbeatAckH\x00\x12\x30\n\x07\x63ommand\x18\x03 \x01(\x0b\x32\x1d.shualian.terminal.v1.CommandH\x00\x12\x30\n\x07goodbye\x18\x04 \x01(\x0b\x32\x1d.shualian.terminal.v1.GoodbyeH\x00\x42\t\n\x07message\"\x99\x01\n\x05Hello\x12#\n\x10\x66irmware_version\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x39\n\rterminal_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x30\n\x08position\x18\x03 \x01(\x0b\x32\x1e.shualian.terminal.v1.Position\"\x85\x01\n\x08Position\x12)\n\x08latitude\x18\x01 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80V@)\x00\x00\x00\x00\x00\x80V\xc0\x12*\n\tlongitude\x18\x02 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x80\x66@)\x00\x00\x00\x00\x00\x80\x66\xc0\x12\"\n\x0f\x61\x63\x63uracy_metres\x18\x03 \x01(\rB\t\xbaH\x06*\x04\x18\xa0\x8d\x06\"\xb9\x01\n\x07Welcome\x12\x13\n\x0bterminal_id\x18\x01 \x01(\t\x12\x31\n\rplatform_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x12heartbeat_interval\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0brenew_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x01\n\tHeartbeat\x12\x19\n\x08sequence\x18\x01 \x01(\x04\x42\x07\xbaH\x04\x32\x02(\x01\x12\x39\n\rterminal_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01\x12\x43\n\x0c\x63\x61mera_state\x18\x03 \x01(\x0e\x32!.shualian.terminal.v1.CameraStateB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x34\n\x13temperature_celsius\x18\x04 \x01(\x01\x42\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\xc0\x62@)\x00\x00\x00\x00\x00\x00N\xc0\x12\x1f\n\x0cqueue_length\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=\" \n\x0cHeartbeatAck\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"\xa8\x04\n\x07\x43ommand\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12J\n\x11renew_certificate\x18\x03 \x01(\x0b\x32-.shualian.terminal.v1.RenewCertificateCommandH\x00\x12J\n\x11set_configuration\x18\x04 \x01(\x0b\x32-.shualian.terminal.v1.SetConfigurationCommandH\x00\x12N\n\x13\x63ollect_diagnostics\x18\x05 \x01(\x0b\x32/.shualian.terminal.v1.CollectDiagnosticsCommandH\x00\x12\x44\n\x0eoffer_firmware\x18\x06 \x01(\x0b\x32*.shualian.terminal.v1.OfferFirmwareCommandH\x00\x12\x37\n\x07restart\x18\x07 \x01(\x0b\x32$.shualian.terminal.v1.RestartCommandH\x00\x12\x31\n\x04lock\x18\x08 \x01(\x0b\x32!.shualian.terminal.v1.LockCommandH\x00\x12\x35\n\x06unlock\x18\t \x01(\x0b\x32#.shualian.terminal.v1.UnlockCommandH\x00\x42\x08\n\x06\x61\x63tion\"\x19\n\x17RenewCertificateCommand\"P\n\x17SetConfigurationCommand\x12\x35\n\x12heartbeat_interval\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1b\n\x19\x43ollectDiagnosticsCommand\"\x8c\x01\n\x14OfferFirmwareCommand\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x12\n\nsize_bytes\x18\x04 \x01(\x03\x12\x0b\n\x03url\x18\x05 \x01(\t\x12\x10\n\x08manifest\x18\x06 \x01(\x0c\x12\x11\n\tsignature\x18\x07 \x01(\x0c\"\x10\n\x0eRestartCommand\"\r\n\x0bLockCommand\"\x0f\n\rUnlockCommand\"\x8a\x01\n\rCommandResult\x12\x1c\n\ncommand_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x41\n\x07outcome\x18\x02 \x01(\x0e\x32$.shualian.terminal.v1.CommandOutcomeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x18\n\x06\x64\x65tail\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xe8\x07\"=\n\x07Goodbye\x12\x32\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"B\n\x17RenewCertificateRequest\x12\'\n\x13signing_request_der\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \"j\n\x18RenewCertificateResponse\x12\x1d\n\x15\x63\x65rtificate_chain_der\x18\x01 \x03(\x0c\x12/\n\x0brenew_after\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*w\n\x0b\x43\x61meraState\x12\x1c\n\x18\x43\x41MERA_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43\x41MERA_STATE_READY\x10\x01\x12\x19\n\x15\x43\x41MERA_STATE_DEGRADED\x10\x02\x12\x17\n\x13\x43\x41MERA_STATE_FAILED\x10\x03*\x88\x01\n\x0e\x43ommandOutcome\x12\x1f\n\x1b\x43OMMAND_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMMAND_OUTCOME_DONE\x10\x01\x12\x1a\n\x16\x43OMMAND_OUTCOME_FAILED\x10\x02\x12\x1f\n\x1b\x43OMMAND_OUTCOME_UNSUPPORTED\x10\x03\x32\xde\x01\n\rDeviceService\x12Z\n\x07\x43onnect\x12$.shualian.terminal.v1.ConnectRequest\x1a%.shualian.terminal.v1.ConnectResponse(\x01\x30\x01\x12q\n\x10RenewCertificate\x12-.shualian.terminal.v1.RenewCertificateRequest\x1a..shualian.terminal.v1.RenewCertificateResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO'].fields_by_name['firmware_version']._serialized_options = b'\272H\006r\004\020\001\030@'
   _globals['_HELLO'].fields_by_name['terminal_time']._loaded_options = None
   _globals['_HELLO'].fields_by_name['terminal_time']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_POSITION'].fields_by_name['latitude']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['latitude']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\200V@)\000\000\000\000\000\200V\300'
+  _globals['_POSITION'].fields_by_name['longitude']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['longitude']._serialized_options = b'\272H\024\022\022\031\000\000\000\000\000\200f@)\000\000\000\000\000\200f\300'
+  _globals['_POSITION'].fields_by_name['accuracy_metres']._loaded_options = None
+  _globals['_POSITION'].fields_by_name['accuracy_metres']._serialized_options = b'\272H\006*\004\030\240\215\006'
   _globals['_HEARTBEAT'].fields_by_name['sequence']._loaded_options = None
   _globals['_HEARTBEAT'].fields_by_name['sequence']._serialized_options = b'\272H\0042\002(\001'
   _globals['_HEARTBEAT'].fields_by_name['terminal_time']._loaded_options = None
@@ -58,38 +64,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMMANDRESULT'].fields_by_name['detail']._serialized_options = b'\272H\005r\003\030\350\007'
   _globals['_RENEWCERTIFICATEREQUEST'].fields_by_name['signing_request_der']._loaded_options = None
   _globals['_RENEWCERTIFICATEREQUEST'].fields_by_name['signing_request_der']._serialized_options = b'\272H\007z\005\020\001\030\200 '
-  _globals['_CAMERASTATE']._serialized_start=2017
-  _globals['_CAMERASTATE']._serialized_end=2136
-  _globals['_COMMANDOUTCOME']._serialized_start=2139
-  _globals['_COMMANDOUTCOME']._serialized_end=2275
+  _globals['_CAMERASTATE']._serialized_start=2630
+  _globals['_CAMERASTATE']._serialized_end=2749
+  _globals['_COMMANDOUTCOME']._serialized_start=2752
+  _globals['_COMMANDOUTCOME']._serialized_end=2888
   _globals['_CONNECTREQUEST']._serialized_start=154
   _globals['_CONNECTREQUEST']._serialized_end=350
   _globals['_CONNECTRESPONSE']._serialized_start=353
   _globals['_CONNECTRESPONSE']._serialized_end=592
-  _globals['_HELLO']._serialized_start=594
-  _globals['_HELLO']._serialized_end=697
-  _globals['_WELCOME']._serialized_start=700
-  _globals['_WELCOME']._serialized_end=885
-  _globals['_HEARTBEAT']._serialized_start=888
-  _globals['_HEARTBEAT']._serialized_end=1141
-  _globals['_HEARTBEATACK']._serialized_start=1143
-  _globals['_HEARTBEATACK']._serialized_end=1175
-  _globals['_COMMAND']._serialized_start=1178
-  _globals['_COMMAND']._serialized_end=1497
-  _globals['_RENEWCERTIFICATECOMMAND']._serialized_start=1499
-  _globals['_RENEWCERTIFICATECOMMAND']._serialized_end=1524
-  _globals['_SETCONFIGURATIONCOMMAND']._serialized_start=1526
-  _globals['_SETCONFIGURATIONCOMMAND']._serialized_end=1606
-  _globals['_COLLECTDIAGNOSTICSCOMMAND']._serialized_start=1608
-  _globals['_COLLECTDIAGNOSTICSCOMMAND']._serialized_end=1635
-  _globals['_COMMANDRESULT']._serialized_start=1638
-  _globals['_COMMANDRESULT']._serialized_end=1776
-  _globals['_GOODBYE']._serialized_start=1778
-  _globals['_GOODBYE']._serialized_end=1839
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=1841
-  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=1907
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=1909
-  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2015
-  _globals['_DEVICESERVICE']._serialized_start=2278
-  _globals['_DEVICESERVICE']._serialized_end=2500
+  _globals['_HELLO']._serialized_start=595
+  _globals['_HELLO']._serialized_end=748
+  _globals['_POSITION']._serialized_start=751
+  _globals['_POSITION']._serialized_end=884
+  _globals['_WELCOME']._serialized_start=887
+  _globals['_WELCOME']._serialized_end=1072
+  _globals['_HEARTBEAT']._serialized_start=1075
+  _globals['_HEARTBEAT']._serialized_end=1328
+  _globals['_HEARTBEATACK']._serialized_start=1330
+  _globals['_HEARTBEATACK']._serialized_end=1362
+  _globals['_COMMAND']._serialized_start=1365
+  _globals['_COMMAND']._serialized_end=1917
+  _globals['_RENEWCERTIFICATECOMMAND']._serialized_start=1919
+  _globals['_RENEWCERTIFICATECOMMAND']._serialized_end=1944
+  _globals['_SETCONFIGURATIONCOMMAND']._serialized_start=1946
+  _globals['_SETCONFIGURATIONCOMMAND']._serialized_end=2026
+  _globals['_COLLECTDIAGNOSTICSCOMMAND']._serialized_start=2028
+  _globals['_COLLECTDIAGNOSTICSCOMMAND']._serialized_end=2055
+  _globals['_OFFERFIRMWARECOMMAND']._serialized_start=2058
+  _globals['_OFFERFIRMWARECOMMAND']._serialized_end=2198
+  _globals['_RESTARTCOMMAND']._serialized_start=2200
+  _globals['_RESTARTCOMMAND']._serialized_end=2216
+  _globals['_LOCKCOMMAND']._serialized_start=2218
+  _globals['_LOCKCOMMAND']._serialized_end=2231
+  _globals['_UNLOCKCOMMAND']._serialized_start=2233
+  _globals['_UNLOCKCOMMAND']._serialized_end=2248
+  _globals['_COMMANDRESULT']._serialized_start=2251
+  _globals['_COMMANDRESULT']._serialized_end=2389
+  _globals['_GOODBYE']._serialized_start=2391
+  _globals['_GOODBYE']._serialized_end=2452
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_start=2454
+  _globals['_RENEWCERTIFICATEREQUEST']._serialized_end=2520
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_start=2522
+  _globals['_RENEWCERTIFICATERESPONSE']._serialized_end=2628
+  _globals['_DEVICESERVICE']._serialized_start=2891
+  _globals['_DEVICESERVICE']._serialized_end=3113
 # @@protoc_insertion_point(module_scope)

@@ -167,25 +167,61 @@ class Hello(_message.Message):
 
     FIRMWARE_VERSION_FIELD_NUMBER: _builtins.int
     TERMINAL_TIME_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     firmware_version: _builtins.str
     """Version of the terminal's firmware, up to 64 characters."""
     @_builtins.property
     def terminal_time(self) -> _timestamp_pb2.Timestamp:
         """Time on the terminal's clock."""
 
+    @_builtins.property
+    def position(self) -> Global___Position:
+        """Where the terminal stands, when it knows: the platform compares it with the place of its site."""
+
     def __init__(
         self,
         *,
         firmware_version: _builtins.str = ...,
         terminal_time: _timestamp_pb2.Timestamp | None = ...,
+        position: Global___Position | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["terminal_time", b"terminal_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "terminal_time", b"terminal_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["firmware_version", b"firmware_version", "terminal_time", b"terminal_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["firmware_version", b"firmware_version", "position", b"position", "terminal_time", b"terminal_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Position(_message.Message):
+    """A point on the ground, WGS 84. Coarse is enough: the platform keeps ten metres and no finer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_FIELD_NUMBER: _builtins.int
+    LONGITUDE_FIELD_NUMBER: _builtins.int
+    ACCURACY_METRES_FIELD_NUMBER: _builtins.int
+    latitude: _builtins.float
+    """Degrees north of the equator."""
+    longitude: _builtins.float
+    """Degrees east of Greenwich."""
+    accuracy_metres: _builtins.int
+    """How far off it may be, in metres; 0 when nobody knows."""
+    def __init__(
+        self,
+        *,
+        latitude: _builtins.float = ...,
+        longitude: _builtins.float = ...,
+        accuracy_metres: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy_metres", b"accuracy_metres", "latitude", b"latitude", "longitude", b"longitude"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Position: _TypeAlias = Position  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -300,6 +336,10 @@ class Command(_message.Message):
     RENEW_CERTIFICATE_FIELD_NUMBER: _builtins.int
     SET_CONFIGURATION_FIELD_NUMBER: _builtins.int
     COLLECT_DIAGNOSTICS_FIELD_NUMBER: _builtins.int
+    OFFER_FIRMWARE_FIELD_NUMBER: _builtins.int
+    RESTART_FIELD_NUMBER: _builtins.int
+    LOCK_FIELD_NUMBER: _builtins.int
+    UNLOCK_FIELD_NUMBER: _builtins.int
     command_id: _builtins.str
     """UUIDv7 made by the platform."""
     @_builtins.property
@@ -318,6 +358,22 @@ class Command(_message.Message):
     def collect_diagnostics(self) -> Global___CollectDiagnosticsCommand:
         """Send a report of the terminal's own health in the command's result."""
 
+    @_builtins.property
+    def offer_firmware(self) -> Global___OfferFirmwareCommand:
+        """Install a firmware, if its signature and digest are right."""
+
+    @_builtins.property
+    def restart(self) -> Global___RestartCommand:
+        """Answer, then restart."""
+
+    @_builtins.property
+    def lock(self) -> Global___LockCommand:
+        """Take no patients until unlocked."""
+
+    @_builtins.property
+    def unlock(self) -> Global___UnlockCommand:
+        """Take patients again."""
+
     def __init__(
         self,
         *,
@@ -326,12 +382,16 @@ class Command(_message.Message):
         renew_certificate: Global___RenewCertificateCommand | None = ...,
         set_configuration: Global___SetConfigurationCommand | None = ...,
         collect_diagnostics: Global___CollectDiagnosticsCommand | None = ...,
+        offer_firmware: Global___OfferFirmwareCommand | None = ...,
+        restart: Global___RestartCommand | None = ...,
+        lock: Global___LockCommand | None = ...,
+        unlock: Global___UnlockCommand | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "collect_diagnostics", b"collect_diagnostics", "expires_at", b"expires_at", "renew_certificate", b"renew_certificate", "set_configuration", b"set_configuration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "collect_diagnostics", b"collect_diagnostics", "expires_at", b"expires_at", "lock", b"lock", "offer_firmware", b"offer_firmware", "renew_certificate", b"renew_certificate", "restart", b"restart", "set_configuration", b"set_configuration", "unlock", b"unlock"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "collect_diagnostics", b"collect_diagnostics", "command_id", b"command_id", "expires_at", b"expires_at", "renew_certificate", b"renew_certificate", "set_configuration", b"set_configuration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "collect_diagnostics", b"collect_diagnostics", "command_id", b"command_id", "expires_at", b"expires_at", "lock", b"lock", "offer_firmware", b"offer_firmware", "renew_certificate", b"renew_certificate", "restart", b"restart", "set_configuration", b"set_configuration", "unlock", b"unlock"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["renew_certificate", "set_configuration", "collect_diagnostics"]  # noqa: Y015
+    _WhichOneofReturnType_action: _TypeAlias = _typing.Literal["renew_certificate", "set_configuration", "collect_diagnostics", "offer_firmware", "restart", "lock", "unlock"]  # noqa: Y015
     _WhichOneofArgType_action: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_action) -> _WhichOneofReturnType_action | None: ...
 
@@ -394,6 +454,109 @@ class CollectDiagnosticsCommand(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CollectDiagnosticsCommand: _TypeAlias = CollectDiagnosticsCommand  # noqa: Y015
+
+@_typing.final
+class OfferFirmwareCommand(_message.Message):
+    """Install a firmware. The platform vouches for nothing in here: the terminal verifies the maker's signature over the manifest with
+    the maker's key that it was made with, then that the image has the size and digest the manifest names, and only then installs.
+    Anything else is answered with FAILED. The new version is reported in the hello after the installation; DONE is the answer that it
+    was verified and will run after the next restart at the latest.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    URL_FIELD_NUMBER: _builtins.int
+    MANIFEST_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model the firmware is for, as the manifest has it; another model's firmware is refused by the terminal."""
+    version: _builtins.str
+    """Version of the firmware, up to 64 characters; what the terminal will say in its hello."""
+    sha256: _builtins.str
+    """SHA-256 of the image, 64 lower-case hex digits, as the manifest has it."""
+    size_bytes: _builtins.int
+    """Size of the image in bytes, as the manifest has it."""
+    url: _builtins.str
+    """Where the image is fetched, http or https, up to 512 characters."""
+    manifest: _builtins.bytes
+    """The manifest, byte for byte as the maker signed it."""
+    signature: _builtins.bytes
+    """The maker's signature over the manifest."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+        url: _builtins.str = ...,
+        manifest: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["manifest", b"manifest", "model", b"model", "sha256", b"sha256", "signature", b"signature", "size_bytes", b"size_bytes", "url", b"url", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OfferFirmwareCommand: _TypeAlias = OfferFirmwareCommand  # noqa: Y015
+
+@_typing.final
+class RestartCommand(_message.Message):
+    """Restart the terminal. It answers DONE first, then ends its stream and connects again when it is up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestartCommand: _TypeAlias = RestartCommand  # noqa: Y015
+
+@_typing.final
+class LockCommand(_message.Message):
+    """Take no patients: the screen says "out of service", nothing is paid and no face is looked at, also after a restart, until an
+    unlock. The control stream and renewal go on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LockCommand: _TypeAlias = LockCommand  # noqa: Y015
+
+@_typing.final
+class UnlockCommand(_message.Message):
+    """Take patients again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlockCommand: _TypeAlias = UnlockCommand  # noqa: Y015
 
 @_typing.final
 class CommandResult(_message.Message):

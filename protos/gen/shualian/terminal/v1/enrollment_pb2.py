@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shualian/terminal/v1/enrollment.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"K\n\x13GetChallengeRequest\x12\x34\n\rserial_number\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\"U\n\x14GetChallengeResponse\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x01\n\rEnrollRequest\x12\x34\n\rserial_number\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\x12\x1c\n\x05token\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x14\x18\x80\x01\x12\'\n\x13signing_request_der\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \"u\n\x0e\x45nrollResponse\x12\x13\n\x0bterminal_id\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_chain_der\x18\x02 \x03(\x0c\x12/\n\x0brenew_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetTrustBundleRequest\"7\n\x16GetTrustBundleResponse\x12\x1d\n\x15root_certificates_der\x18\x01 \x03(\x0c\x32\xbc\x02\n\x11\x45nrollmentService\x12\x65\n\x0cGetChallenge\x12).shualian.terminal.v1.GetChallengeRequest\x1a*.shualian.terminal.v1.GetChallengeResponse\x12S\n\x06\x45nroll\x12#.shualian.terminal.v1.EnrollRequest\x1a$.shualian.terminal.v1.EnrollResponse\x12k\n\x0eGetTrustBundle\x12+.shualian.terminal.v1.GetTrustBundleRequest\x1a,.shualian.terminal.v1.GetTrustBundleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shualian/terminal/v1/enrollment.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"K\n\x13GetChallengeRequest\x12\x34\n\rserial_number\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\"\x88\x01\n\x14GetChallengeResponse\x12\r\n\x05nonce\x18\x01 \x01(\x0c\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rplatform_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8e\x04\n\rEnrollRequest\x12\x34\n\rserial_number\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9._-]{1,64}$\x12\x1f\n\x05token\x18\x02 \x01(\tB\x10\x80\x01\x01\xbaH\nr\x05\x10\x14\x18\x80\x01\xd8\x01\x01\x12\'\n\x13signing_request_der\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \x12\x39\n\rfactory_proof\x18\x04 \x01(\x0b\x32\".shualian.terminal.v1.FactoryProof\x12\x32\n\tinstaller\x18\x05 \x01(\x0b\x32\x1f.shualian.terminal.v1.Installer:\x8d\x02\xbaH\x89\x02\x1a}\n\x18\x65nroll_request.one_proof\x12\x32\x65xactly one of token and factory_proof must be set\x1a-(this.token != \'\') != has(this.factory_proof)\x1a\x87\x01\n+enroll_request.installer_with_factory_proof\x12\'installer goes with factory_proof alone\x1a/!has(this.installer) || has(this.factory_proof)\"a\n\x0c\x46\x61\x63toryProof\x12\x32\n\x15\x63\x65rtificate_chain_der\x18\x01 \x03(\x0c\x42\x13\xbaH\x10\x92\x01\r\x08\x01\x10\x04\"\x07z\x05\x10\x01\x18\x80@\x12\x1d\n\tsignature\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x08\x18\x80\x04\"\x81\x01\n\tInstaller\x12\x1d\n\x06ticket\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x14\x18\x80\x01\x12\x19\n\x07site_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x19\n\x05model\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1f\n\rrecord_number\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\"u\n\x0e\x45nrollResponse\x12\x13\n\x0bterminal_id\x18\x01 \x01(\t\x12\x1d\n\x15\x63\x65rtificate_chain_der\x18\x02 \x03(\x0c\x12/\n\x0brenew_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x82\x01\n\x13RenewExpiredRequest\x12#\n\x0f\x63\x65rtificate_der\x18\x01 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \x12\'\n\x13signing_request_der\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80 \x12\x1d\n\tsignature\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x08\x18\x80\x01\"f\n\x14RenewExpiredResponse\x12\x1d\n\x15\x63\x65rtificate_chain_der\x18\x01 \x03(\x0c\x12/\n\x0brenew_after\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x17\n\x15GetTrustBundleRequest\"7\n\x16GetTrustBundleResponse\x12\x1d\n\x15root_certificates_der\x18\x01 \x03(\x0c\x32\xa3\x03\n\x11\x45nrollmentService\x12\x65\n\x0cGetChallenge\x12).shualian.terminal.v1.GetChallengeRequest\x1a*.shualian.terminal.v1.GetChallengeResponse\x12S\n\x06\x45nroll\x12#.shualian.terminal.v1.EnrollRequest\x1a$.shualian.terminal.v1.EnrollResponse\x12\x65\n\x0cRenewExpired\x12).shualian.terminal.v1.RenewExpiredRequest\x1a*.shualian.terminal.v1.RenewExpiredResponse\x12k\n\x0eGetTrustBundle\x12+.shualian.terminal.v1.GetTrustBundleRequest\x1a,.shualian.terminal.v1.GetTrustBundleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,21 +38,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENROLLREQUEST'].fields_by_name['serial_number']._loaded_options = None
   _globals['_ENROLLREQUEST'].fields_by_name['serial_number']._serialized_options = b'\272H\032r\0302\026^[A-Za-z0-9._-]{1,64}$'
   _globals['_ENROLLREQUEST'].fields_by_name['token']._loaded_options = None
-  _globals['_ENROLLREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\007r\005\020\024\030\200\001'
+  _globals['_ENROLLREQUEST'].fields_by_name['token']._serialized_options = b'\200\001\001\272H\nr\005\020\024\030\200\001\330\001\001'
   _globals['_ENROLLREQUEST'].fields_by_name['signing_request_der']._loaded_options = None
   _globals['_ENROLLREQUEST'].fields_by_name['signing_request_der']._serialized_options = b'\272H\007z\005\020\001\030\200 '
+  _globals['_ENROLLREQUEST']._loaded_options = None
+  _globals['_ENROLLREQUEST']._serialized_options = b'\272H\211\002\032}\n\030enroll_request.one_proof\0222exactly one of token and factory_proof must be set\032-(this.token != \'\') != has(this.factory_proof)\032\207\001\n+enroll_request.installer_with_factory_proof\022\'installer goes with factory_proof alone\032/!has(this.installer) || has(this.factory_proof)'
+  _globals['_FACTORYPROOF'].fields_by_name['certificate_chain_der']._loaded_options = None
+  _globals['_FACTORYPROOF'].fields_by_name['certificate_chain_der']._serialized_options = b'\272H\020\222\001\r\010\001\020\004\"\007z\005\020\001\030\200@'
+  _globals['_FACTORYPROOF'].fields_by_name['signature']._loaded_options = None
+  _globals['_FACTORYPROOF'].fields_by_name['signature']._serialized_options = b'\272H\007z\005\020\010\030\200\004'
+  _globals['_INSTALLER'].fields_by_name['ticket']._loaded_options = None
+  _globals['_INSTALLER'].fields_by_name['ticket']._serialized_options = b'\200\001\001\272H\007r\005\020\024\030\200\001'
+  _globals['_INSTALLER'].fields_by_name['site_id']._loaded_options = None
+  _globals['_INSTALLER'].fields_by_name['site_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_INSTALLER'].fields_by_name['model']._loaded_options = None
+  _globals['_INSTALLER'].fields_by_name['model']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_INSTALLER'].fields_by_name['record_number']._loaded_options = None
+  _globals['_INSTALLER'].fields_by_name['record_number']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['certificate_der']._loaded_options = None
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['certificate_der']._serialized_options = b'\272H\007z\005\020\001\030\200 '
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['signing_request_der']._loaded_options = None
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['signing_request_der']._serialized_options = b'\272H\007z\005\020\001\030\200 '
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['signature']._loaded_options = None
+  _globals['_RENEWEXPIREDREQUEST'].fields_by_name['signature']._serialized_options = b'\272H\007z\005\020\010\030\200\001'
   _globals['_GETCHALLENGEREQUEST']._serialized_start=125
   _globals['_GETCHALLENGEREQUEST']._serialized_end=200
-  _globals['_GETCHALLENGERESPONSE']._serialized_start=202
-  _globals['_GETCHALLENGERESPONSE']._serialized_end=287
-  _globals['_ENROLLREQUEST']._serialized_start=290
-  _globals['_ENROLLREQUEST']._serialized_end=430
-  _globals['_ENROLLRESPONSE']._serialized_start=432
-  _globals['_ENROLLRESPONSE']._serialized_end=549
-  _globals['_GETTRUSTBUNDLEREQUEST']._serialized_start=551
-  _globals['_GETTRUSTBUNDLEREQUEST']._serialized_end=574
-  _globals['_GETTRUSTBUNDLERESPONSE']._serialized_start=576
-  _globals['_GETTRUSTBUNDLERESPONSE']._serialized_end=631
-  _globals['_ENROLLMENTSERVICE']._serialized_start=634
-  _globals['_ENROLLMENTSERVICE']._serialized_end=950
+  _globals['_GETCHALLENGERESPONSE']._serialized_start=203
+  _globals['_GETCHALLENGERESPONSE']._serialized_end=339
+  _globals['_ENROLLREQUEST']._serialized_start=342
+  _globals['_ENROLLREQUEST']._serialized_end=868
+  _globals['_FACTORYPROOF']._serialized_start=870
+  _globals['_FACTORYPROOF']._serialized_end=967
+  _globals['_INSTALLER']._serialized_start=970
+  _globals['_INSTALLER']._serialized_end=1099
+  _globals['_ENROLLRESPONSE']._serialized_start=1101
+  _globals['_ENROLLRESPONSE']._serialized_end=1218
+  _globals['_RENEWEXPIREDREQUEST']._serialized_start=1221
+  _globals['_RENEWEXPIREDREQUEST']._serialized_end=1351
+  _globals['_RENEWEXPIREDRESPONSE']._serialized_start=1353
+  _globals['_RENEWEXPIREDRESPONSE']._serialized_end=1455
+  _globals['_GETTRUSTBUNDLEREQUEST']._serialized_start=1457
+  _globals['_GETTRUSTBUNDLEREQUEST']._serialized_end=1480
+  _globals['_GETTRUSTBUNDLERESPONSE']._serialized_start=1482
+  _globals['_GETTRUSTBUNDLERESPONSE']._serialized_end=1537
+  _globals['_ENROLLMENTSERVICE']._serialized_start=1540
+  _globals['_ENROLLMENTSERVICE']._serialized_end=1959
 # @@protoc_insertion_point(module_scope)

@@ -49,6 +49,7 @@ class GetChallengeResponse(_message.Message):
 
     NONCE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    PLATFORM_TIME_FIELD_NUMBER: _builtins.int
     nonce: _builtins.bytes
     """32 random bytes. The terminal puts them into the challengePassword of its signing request, in lower-case hex, so that the
     request's own signature covers them.
@@ -57,15 +58,20 @@ class GetChallengeResponse(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """After this moment the nonce is refused."""
 
+    @_builtins.property
+    def platform_time(self) -> _timestamp_pb2.Timestamp:
+        """What time it is on the platform: a terminal whose clock is wrong sets it before it looks at any certificate's dates."""
+
     def __init__(
         self,
         *,
         nonce: _builtins.bytes = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
+        platform_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "platform_time", b"platform_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "nonce", b"nonce", "platform_time", b"platform_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -73,35 +79,121 @@ Global___GetChallengeResponse: _TypeAlias = GetChallengeResponse  # noqa: Y015
 
 @_typing.final
 class EnrollRequest(_message.Message):
-    """Asks for the first operational certificate."""
+    """Asks for the first operational certificate, with exactly one of token and factory_proof."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     SIGNING_REQUEST_DER_FIELD_NUMBER: _builtins.int
+    FACTORY_PROOF_FIELD_NUMBER: _builtins.int
+    INSTALLER_FIELD_NUMBER: _builtins.int
     serial_number: _builtins.str
-    """Serial number printed on the terminal; must be the one the token was issued for."""
+    """Serial number printed on the terminal; must be the one the token was issued for, or the factory identity's."""
     token: _builtins.str
-    """One-time token that an operator made for this serial number. Never logged."""
+    """One-time token that an operator made for this serial number; empty with factory_proof. Never logged."""
     signing_request_der: _builtins.bytes
     """PKCS#10 request, DER. Key ECDSA P-256, made in the terminal; signed by that key (proof of possession); challengePassword
     as in GetChallengeResponse. The subject is ignored: the platform writes its own.
     """
+    @_builtins.property
+    def factory_proof(self) -> Global___FactoryProof:
+        """The terminal's factory identity instead of a token."""
+
+    @_builtins.property
+    def installer(self) -> Global___Installer:
+        """The technician's ticket, where nobody registered the terminal; not looked at where somebody did."""
+
     def __init__(
         self,
         *,
         serial_number: _builtins.str = ...,
         token: _builtins.str = ...,
         signing_request_der: _builtins.bytes = ...,
+        factory_proof: Global___FactoryProof | None = ...,
+        installer: Global___Installer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["factory_proof", b"factory_proof", "installer", b"installer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["serial_number", b"serial_number", "signing_request_der", b"signing_request_der", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["factory_proof", b"factory_proof", "installer", b"installer", "serial_number", b"serial_number", "signing_request_der", b"signing_request_der", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrollRequest: _TypeAlias = EnrollRequest  # noqa: Y015
+
+@_typing.final
+class FactoryProof(_message.Message):
+    """Proof by the identity that the factory gave the terminal (IDevID, IEEE 802.1AR).
+
+    The factory key signs these bytes, in this order and with nothing between them:
+
+      bytes 0..25   the text "shualian-factory-enroll-v1" in ASCII (26 bytes)
+      byte  26      0x00
+      bytes 27..58  the nonce of GetChallengeResponse (32 bytes)
+      bytes 59..90  SHA-256 of EnrollRequest.signing_request_der (32 bytes)
+
+    The key is ECDSA on P-256 or P-384, or RSA of 2048 to 4096 bits. The hash is SHA-256 with each of them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_CHAIN_DER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    signature: _builtins.bytes
+    """Over the 91 bytes above. ECDSA: DER (SEQUENCE of r and s); RSA: PKCS#1 v1.5."""
+    @_builtins.property
+    def certificate_chain_der(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The IDevID certificate and the ones above it, DER, leaf first, each signed by the next; the manufacturer's root may
+        be left out. The leaf's subject has exactly one serialNumber attribute (2.5.4.5), equal to EnrollRequest.serial_number.
+        """
+
+    def __init__(
+        self,
+        *,
+        certificate_chain_der: _abc.Iterable[_builtins.bytes] | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain_der", b"certificate_chain_der", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactoryProof: _TypeAlias = FactoryProof  # noqa: Y015
+
+@_typing.final
+class Installer(_message.Message):
+    """A technician before a terminal that nobody registered: it is registered and enrolled in one step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TICKET_FIELD_NUMBER: _builtins.int
+    SITE_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    RECORD_NUMBER_FIELD_NUMBER: _builtins.int
+    ticket: _builtins.str
+    """Ticket that an operator made for a region and a number of terminals. Never logged."""
+    site_id: _builtins.str
+    """Where the terminal stands; a site of the ticket's region."""
+    model: _builtins.str
+    """The manufacturer's name of the model; it must be approved, and its class becomes the terminal's."""
+    record_number: _builtins.str
+    """Terminal record number (终端备案号); empty: none yet, and "PENDING" is noted."""
+    def __init__(
+        self,
+        *,
+        ticket: _builtins.str = ...,
+        site_id: _builtins.str = ...,
+        model: _builtins.str = ...,
+        record_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "record_number", b"record_number", "site_id", b"site_id", "ticket", b"ticket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Installer: _TypeAlias = Installer  # noqa: Y015
 
 @_typing.final
 class EnrollResponse(_message.Message):
@@ -136,6 +228,74 @@ class EnrollResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EnrollResponse: _TypeAlias = EnrollResponse  # noqa: Y015
+
+@_typing.final
+class RenewExpiredRequest(_message.Message):
+    """Asks for a successor of a certificate that has lapsed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_DER_FIELD_NUMBER: _builtins.int
+    SIGNING_REQUEST_DER_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    certificate_der: _builtins.bytes
+    """The certificate that has lapsed, DER, as the platform issued it; the leaf alone."""
+    signing_request_der: _builtins.bytes
+    """PKCS#10 request for a new key, as in EnrollRequest; its challengePassword carries a nonce that GetChallenge gave for
+    the terminal's serial number.
+    """
+    signature: _builtins.bytes
+    """By the old certificate's key, ECDSA with SHA-256 in DER, over these bytes with nothing between them:
+
+      bytes 0..24   the text "shualian-renew-expired-v1" in ASCII (25 bytes)
+      byte  25      0x00
+      bytes 26..57  the nonce of GetChallengeResponse (32 bytes)
+      bytes 58..89  SHA-256 of signing_request_der (32 bytes)
+    """
+    def __init__(
+        self,
+        *,
+        certificate_der: _builtins.bytes = ...,
+        signing_request_der: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_der", b"certificate_der", "signature", b"signature", "signing_request_der", b"signing_request_der"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewExpiredRequest: _TypeAlias = RenewExpiredRequest  # noqa: Y015
+
+@_typing.final
+class RenewExpiredResponse(_message.Message):
+    """The successor of a certificate that had lapsed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_CHAIN_DER_FIELD_NUMBER: _builtins.int
+    RENEW_AFTER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def certificate_chain_der(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The new certificate and the ones above it, DER, leaf first, root left out."""
+
+    @_builtins.property
+    def renew_after(self) -> _timestamp_pb2.Timestamp:
+        """From this moment on the terminal should call DeviceService.RenewCertificate."""
+
+    def __init__(
+        self,
+        *,
+        certificate_chain_der: _abc.Iterable[_builtins.bytes] | None = ...,
+        renew_after: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["renew_after", b"renew_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_chain_der", b"certificate_chain_der", "renew_after", b"renew_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewExpiredResponse: _TypeAlias = RenewExpiredResponse  # noqa: Y015
 
 @_typing.final
 class GetTrustBundleRequest(_message.Message):

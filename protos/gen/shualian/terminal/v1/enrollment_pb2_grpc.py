@@ -46,6 +46,11 @@ class EnrollmentServiceStub:
                 request_serializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollRequest.SerializeToString,
                 response_deserializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollResponse.FromString,
                 _registered_method=True)
+        self.RenewExpired = channel.unary_unary(
+                '/shualian.terminal.v1.EnrollmentService/RenewExpired',
+                request_serializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredRequest.SerializeToString,
+                response_deserializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredResponse.FromString,
+                _registered_method=True)
         self.GetTrustBundle = channel.unary_unary(
                 '/shualian.terminal.v1.EnrollmentService/GetTrustBundle',
                 request_serializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.GetTrustBundleRequest.SerializeToString,
@@ -66,7 +71,16 @@ class EnrollmentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Enroll(self, request, context):
-        """Exchanges a one-time enrollment token and a signing request for an operational certificate.
+        """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewExpired(self, request, context):
+        """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
+        terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
+        DeviceService.RenewCertificate instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,6 +105,11 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
                     servicer.Enroll,
                     request_deserializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollRequest.FromString,
                     response_serializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollResponse.SerializeToString,
+            ),
+            'RenewExpired': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewExpired,
+                    request_deserializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredRequest.FromString,
+                    response_serializer=shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredResponse.SerializeToString,
             ),
             'GetTrustBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrustBundle,
@@ -154,6 +173,33 @@ class EnrollmentService:
             '/shualian.terminal.v1.EnrollmentService/Enroll',
             shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollRequest.SerializeToString,
             shualian_dot_terminal_dot_v1_dot_enrollment__pb2.EnrollResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewExpired(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shualian.terminal.v1.EnrollmentService/RenewExpired',
+            shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredRequest.SerializeToString,
+            shualian_dot_terminal_dot_v1_dot_enrollment__pb2.RenewExpiredResponse.FromString,
             options,
             channel_credentials,
             insecure,

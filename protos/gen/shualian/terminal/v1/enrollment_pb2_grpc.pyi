@@ -38,7 +38,12 @@ class EnrollmentServiceStub:
     GetChallenge: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.GetChallengeRequest, _enrollment_pb2.GetChallengeResponse]
     """Hands out a nonce that the next Enroll must carry. It is good once and for a short time."""
     Enroll: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollRequest, _enrollment_pb2.EnrollResponse]
-    """Exchanges a one-time enrollment token and a signing request for an operational certificate."""
+    """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate."""
+    RenewExpired: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RenewExpiredRequest, _enrollment_pb2.RenewExpiredResponse]
+    """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
+    terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
+    DeviceService.RenewCertificate instead.
+    """
     GetTrustBundle: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.GetTrustBundleRequest, _enrollment_pb2.GetTrustBundleResponse]
     """Returns the certificates a terminal needs to trust this platform."""
 
@@ -52,7 +57,12 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     GetChallenge: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.GetChallengeRequest, _enrollment_pb2.GetChallengeResponse]  # type: ignore[assignment]
     """Hands out a nonce that the next Enroll must carry. It is good once and for a short time."""
     Enroll: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollRequest, _enrollment_pb2.EnrollResponse]  # type: ignore[assignment]
-    """Exchanges a one-time enrollment token and a signing request for an operational certificate."""
+    """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate."""
+    RenewExpired: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RenewExpiredRequest, _enrollment_pb2.RenewExpiredResponse]  # type: ignore[assignment]
+    """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
+    terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
+    DeviceService.RenewCertificate instead.
+    """
     GetTrustBundle: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.GetTrustBundleRequest, _enrollment_pb2.GetTrustBundleResponse]  # type: ignore[assignment]
     """Returns the certificates a terminal needs to trust this platform."""
 
@@ -75,7 +85,18 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrollment_pb2.EnrollRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrollment_pb2.EnrollResponse, _abc.Awaitable[_enrollment_pb2.EnrollResponse]]:
-        """Exchanges a one-time enrollment token and a signing request for an operational certificate."""
+        """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate."""
+
+    @_abc_1.abstractmethod
+    def RenewExpired(
+        self,
+        request: _enrollment_pb2.RenewExpiredRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.RenewExpiredResponse, _abc.Awaitable[_enrollment_pb2.RenewExpiredResponse]]:
+        """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
+        terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
+        DeviceService.RenewCertificate instead.
+        """
 
     @_abc_1.abstractmethod
     def GetTrustBundle(
