@@ -1,6 +1,6 @@
 # The menu. `make` prints it.
 .DEFAULT_GOAL := menu
-.PHONY: menu setup protos lock format check test system bench docs demo clean
+.PHONY: menu setup softhsm promtool protos lock format check test system bench docs demo clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 UV := 0.13.9
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shualian
 WHEELS := $(CACHE)/wheels
+TOOLS := $(CACHE)/tools
+export PATH := $(PATH):$(TOOLS)
 DOMAIN := --cov=device_registry --cov=face_pipeline --cov=server/settlement --cov=server/credentials
 
 menu: ## print this menu
@@ -35,6 +37,13 @@ $(VENV)/.installed: $(BIN)/uv requirements.lock pyproject.toml
 $(VENV)/.models: $(VENV)/.installed face_pipeline/models.toml
 	$(BIN)/shualian models install
 	@touch $@
+
+# The tests that need them are skipped without, and say so.
+softhsm: ## install SoftHSM2 when it is missing (needs root or sudo)
+	@.ci/softhsm
+
+promtool: ## fetch promtool when it is missing, for the tests of the alert rules
+	@.ci/promtool $(TOOLS)
 
 protos: $(VENV)/.installed ## write the stubs again from the .proto files
 	$(BIN)/python protos/generate.py

@@ -56,3 +56,98 @@ class AuthorityExpiredError(RegistryError):
     def __init__(self, *, not_after: datetime) -> None:
         self.not_after = not_after
         super().__init__(f"since {not_after.isoformat()}")
+
+
+class IssuerUnknownError(RegistryError):
+    """No issuing authority has this id."""
+
+    reason: ClassVar[str] = "ISSUER_UNKNOWN"
+
+    def __init__(self, *, issuer_id: str) -> None:
+        self.issuer_id = issuer_id
+        super().__init__(issuer_id)
+
+
+class IssuerTransitionError(RegistryError):
+    """An issuing authority cannot go from its state to the wanted one."""
+
+    reason: ClassVar[str] = "ISSUER_TRANSITION_ILLEGAL"
+
+    def __init__(self, *, issuer_id: str, state: str, wanted: str) -> None:
+        self.issuer_id = issuer_id
+        self.state = state
+        self.wanted = wanted
+        super().__init__(f"{issuer_id}: {state} to {wanted}")
+
+
+class IssuerPendingError(RegistryError):
+    """An issuing authority is prepared and installed already; it is activated or revoked before the next one."""
+
+    reason: ClassVar[str] = "ISSUER_PENDING"
+
+    def __init__(self, *, issuer_id: str) -> None:
+        self.issuer_id = issuer_id
+        super().__init__(issuer_id)
+
+
+class IssuerNotInstalledError(RegistryError):
+    """The issuing authority has a key, and no certificate from the root yet."""
+
+    reason: ClassVar[str] = "ISSUER_NOT_INSTALLED"
+
+    def __init__(self, *, issuer_id: str) -> None:
+        self.issuer_id = issuer_id
+        super().__init__(issuer_id)
+
+
+class IssuerCertificateRefusedError(RegistryError):
+    """A certificate does not make the prepared key an issuing authority of ours."""
+
+    reason: ClassVar[str] = "ISSUER_CERTIFICATE_REFUSED"
+
+    def __init__(self, *, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class IssuerInUseError(RegistryError):
+    """Terminals or operators still depend on the issuing authority; revoking it would lock them out."""
+
+    reason: ClassVar[str] = "ISSUER_IN_USE"
+
+    def __init__(self, *, issuer_id: str, terminals: int, operators: int) -> None:
+        self.issuer_id = issuer_id
+        self.terminals = terminals
+        self.operators = operators
+        super().__init__(f"{issuer_id}: {terminals} terminals, {operators} operators")
+
+
+class IssuingKeyMissingError(RegistryError):
+    """The key of the issuing authority is not at this server, so it cannot sign."""
+
+    reason: ClassVar[str] = "ISSUING_KEY_MISSING"
+
+    def __init__(self, *, issuer_id: str, where: str) -> None:
+        self.issuer_id = issuer_id
+        self.where = where
+        super().__init__(f"{issuer_id}: not in {where}")
+
+
+class HsmUnavailableError(RegistryError):
+    """The token that holds the issuing keys cannot be used now."""
+
+    reason: ClassVar[str] = "HSM_UNAVAILABLE"
+
+    def __init__(self, *, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class IssuerKeyMismatchError(RegistryError):
+    """The key under an issuing authority's id is not the key of its certificate."""
+
+    reason: ClassVar[str] = "ISSUER_KEY_MISMATCH"
+
+    def __init__(self, *, issuer_id: str) -> None:
+        self.issuer_id = issuer_id
+        super().__init__(issuer_id)
