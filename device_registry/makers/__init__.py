@@ -1,0 +1,1 @@
+"""Whose terminals are let in: manufacturers, their models and their firmware."""
