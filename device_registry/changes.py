@@ -6,7 +6,7 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from device_registry import store
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from device_registry.errors import TransitionLostError
 from device_registry.lifecycle import Transition, refuse_actor
 
@@ -15,6 +15,7 @@ Announce = Callable[[Connection, str, str], None]
 
 TOPIC_TERMINAL = "terminal"
 TOPIC_COMMAND = "command"
+TOPIC_AUTHORITY = "authority"
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 
@@ -37,13 +38,20 @@ class Changes:
         actor: str,
         action: str,
         subject: str,
+        reason: str = "",
         request_id: str = "",
         details: Mapping[str, str | int] = _NOTHING,
     ) -> None:
         """Write an audit entry; what nobody did is not done."""
         refuse_actor(actor)
         self._audit.append(
-            connection, actor=actor, action=action, subject=subject, request_id=request_id, details=details
+            connection,
+            actor=actor,
+            action=action,
+            subject=subject,
+            reason=reason,
+            request_id=request_id,
+            details=details,
         )
 
     def announce(self, connection: Connection, topic: str, terminal_id: str) -> None:

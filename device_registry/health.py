@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, func, insert, or_, select, update
 
+from device_registry.fleet import whereabouts
+from device_registry.fleet.places import Position
 from device_registry.model import CertificateStatus, Presence, ReceivedHeartbeat, RegistryPolicy, Vitals
 from device_registry.tables import certificates, microseconds_from_time, terminals, time_from_microseconds, vitals
 
@@ -20,7 +22,9 @@ _ONE = (
     .join(terminals, terminals.c.terminal_id == vitals.c.terminal_id)
     .where(vitals.c.terminal_id == bindparam("terminal_id"))
 )
-_CONNECTS = select(vitals.c.recent_connects).where(vitals.c.terminal_id == bindparam("terminal_id"))
+_CAME_BEFORE = select(vitals.c.recent_connects, vitals.c.recent_origins, vitals.c.recent_positions).where(
+    vitals.c.terminal_id == bindparam("terminal_id")
+)
 _CONNECTED = (
     update(vitals)
     .where(vitals.c.terminal_id == bindparam("which"))
@@ -30,6 +34,8 @@ _CONNECTED = (
         last_seen_at=bindparam("seen_at"),
         firmware_version=bindparam("firmware"),
         clock_skew=bindparam("skew"),
+        recent_origins=bindparam("origins"),
+        recent_positions=bindparam("positions"),
     )
 )
 _DISCONNECTED = update(vitals).where(vitals.c.terminal_id == bindparam("which")).values(is_connected=False)
@@ -104,12 +110,14 @@ def connected(
     terminal_id: str,
     firmware_version: str,
     clock_skew: timedelta,
+    origin: str,
+    position: Position | None,
     now: datetime,
     policy: RegistryPolicy,
 ) -> None:
-    """Note that a control stream was opened."""
-    before = connection.execute(_CONNECTS, {"terminal_id": terminal_id}).scalar_one_or_none() or "[]"
-    connects = [microseconds_from_time(now), *json.loads(before)][: policy.flapping_connects]
+    """Note that a control stream was opened, and from where."""
+    before = connection.execute(_CAME_BEFORE, {"terminal_id": terminal_id}).first() or ("[]", None, None)
+    connects = [microseconds_from_time(now), *json.loads(before[0])][: policy.flapping_connects]
     connection.execute(
         _CONNECTED,
         {
@@ -118,6 +126,8 @@ def connected(
             "seen_at": now,
             "firmware": firmware_version,
             "skew": clock_skew,
+            "origins": whereabouts.with_origin(before[1], origin, now),
+            "positions": whereabouts.with_position(before[2], position, now),
         },
     )
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from device_registry.errors import (
     FieldInvalidError,
     IllegalTransitionError,
+    TerminalBannedError,
     TerminalRetiredError,
     TerminalRevokedError,
 )
@@ -17,15 +18,20 @@ ACTOR_LENGTH_MAX = 128
 
 _S = TerminalState
 
+_ENDED = frozenset({_S.REVOKED, _S.BANNED})
+
 # DESIGN 4. ENROLLED to itself: the answer to an enrollment was lost, and an operator gave a second token before the
-# first certificate was ever used.
+# first certificate was ever used. Back to REGISTERED: an eviction, after which it must enroll again. Nothing can be
+# suspended of a REGISTERED terminal; and no way leads from SUSPENDED or QUARANTINED to ENROLLED, so that a token or a
+# factory identity is no way around a suspension.
 TRANSITIONS: Mapping[TerminalState, frozenset[TerminalState]] = {
-    _S.REGISTERED: frozenset({_S.ENROLLED, _S.REVOKED}),
-    _S.ENROLLED: frozenset({_S.ENROLLED, _S.ACTIVE, _S.REVOKED}),
-    _S.ACTIVE: frozenset({_S.SUSPENDED, _S.QUARANTINED, _S.REVOKED}),
-    _S.SUSPENDED: frozenset({_S.ACTIVE, _S.QUARANTINED, _S.REVOKED}),
-    _S.QUARANTINED: frozenset({_S.ACTIVE, _S.SUSPENDED, _S.REVOKED}),
-    _S.REVOKED: frozenset({_S.RETIRED}),
+    _S.REGISTERED: frozenset({_S.ENROLLED, *_ENDED}),
+    _S.ENROLLED: frozenset({_S.ENROLLED, _S.ACTIVE, _S.SUSPENDED, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
+    _S.ACTIVE: frozenset({_S.SUSPENDED, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
+    _S.SUSPENDED: frozenset({_S.ACTIVE, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
+    _S.QUARANTINED: frozenset({_S.ACTIVE, _S.SUSPENDED, _S.REGISTERED, *_ENDED}),
+    _S.REVOKED: frozenset({_S.BANNED, _S.RETIRED}),
+    _S.BANNED: frozenset({_S.RETIRED}),
     _S.RETIRED: frozenset(),
 }
 
@@ -46,6 +52,8 @@ def refuse_out_of_service(terminal: Terminal) -> None:
     """Raise when a terminal will never come back under this registration."""
     if terminal.state is TerminalState.REVOKED:
         raise TerminalRevokedError(terminal_id=terminal.terminal_id)
+    if terminal.state is TerminalState.BANNED:
+        raise TerminalBannedError(terminal_id=terminal.terminal_id)
     if terminal.state is TerminalState.RETIRED:
         raise TerminalRetiredError(terminal_id=terminal.terminal_id)
 

@@ -1,6 +1,5 @@
 """What the registry knows: frozen records of sites, terminals, certificates, commands and vitals."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +20,11 @@ class TerminalClass(StrEnum):
     CARD = "II"
     FACE = "III"
 
+    def covers(self, needed: "TerminalClass") -> bool:
+        """Return whether a terminal of this class can do what one of the other class can."""
+        order = list(TerminalClass)
+        return order.index(self) >= order.index(needed)
+
 
 class TerminalState(StrEnum):
     """Where a terminal stands in its life; the legal ways are in lifecycle.py."""
@@ -31,6 +35,7 @@ class TerminalState(StrEnum):
     SUSPENDED = "SUSPENDED"
     QUARANTINED = "QUARANTINED"
     REVOKED = "REVOKED"
+    BANNED = "BANNED"
     RETIRED = "RETIRED"
 
 
@@ -65,31 +70,6 @@ class CameraState(StrEnum):
     FAILED = "FAILED"
 
 
-class CommandAction(StrEnum):
-    """What a terminal can be told to do."""
-
-    RENEW_CERTIFICATE = "RENEW_CERTIFICATE"
-    SET_CONFIGURATION = "SET_CONFIGURATION"
-    COLLECT_DIAGNOSTICS = "COLLECT_DIAGNOSTICS"
-
-
-class CommandOutcome(StrEnum):
-    """How a command went, as the terminal says."""
-
-    DONE = "DONE"
-    FAILED = "FAILED"
-    UNSUPPORTED = "UNSUPPORTED"
-
-
-class CommandState(StrEnum):
-    """How far a command has come; derived from its times."""
-
-    WAITING = "WAITING"
-    SENT = "SENT"
-    ANSWERED = "ANSWERED"
-    EXPIRED = "EXPIRED"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryPolicy:
     """The registry's choices: how long things live and how many of them there may be."""
@@ -112,10 +92,22 @@ class RegistryPolicy:
     """A terminal is FLAPPING when it connected this many times within the window below."""
     flapping_window: timedelta = timedelta(minutes=10)
     """See `flapping_connects`."""
-    command_lifetime: timedelta = timedelta(hours=24)
-    """How long a command waits for its terminal."""
     commands_open_max: int = 32
     """How many unanswered commands one terminal may have."""
+    grace_class_i: timedelta = timedelta(days=30)
+    """How long after its end a certificate of a class I terminal may be renewed once, at the enrollment port."""
+    grace_class_ii: timedelta = timedelta(days=14)
+    """The same for class II."""
+    grace_class_iii: timedelta = timedelta(days=7)
+    """The same for class III: what can look at faces may be lost for less long."""
+
+    def grace_after_expiry(self, terminal_class: TerminalClass) -> timedelta:
+        """Return how long after its end a certificate may be renewed once."""
+        return {
+            TerminalClass.SCAN: self.grace_class_i,
+            TerminalClass.CARD: self.grace_class_ii,
+            TerminalClass.FACE: self.grace_class_iii,
+        }[terminal_class]
 
 
 DEFAULT_POLICY = RegistryPolicy()
@@ -130,6 +122,14 @@ class Site:
     region: str
     kind: SiteKind
     added_at: datetime
+    latitude: float | None = None
+    """Degrees north of the equator; None when nobody said where the site stands."""
+    longitude: float | None = None
+    """Degrees east of Greenwich."""
+    radius_metres: int | None = None
+    """How far from there its terminals may be."""
+    opening_hours: str | None = None
+    """`07:00-21:00` by the clock of settlements; None when nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,8 @@ class Terminal:
     state_reason: str
     state_since: datetime
     registered_at: datetime
+    factory_key_sha256: str | None = None
+    """SHA-256 of its factory identity's public key, pinned at the first enrollment with it; None: none so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,8 @@ class IssuedCertificate:
     """Lower-case hex."""
     fingerprint: str
     """SHA-256 of the leaf's DER, lower-case hex."""
+    issuer_id: str
+    """The issuing authority that signed it."""
     issued_at: datetime
     not_before: datetime
     not_after: datetime
@@ -227,6 +231,8 @@ class CertificateRecord:
     status: CertificateStatus
     status_since: datetime
     first_used_at: datetime | None
+    issuer_id: str | None = None
+    """The issuing authority that signed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +252,8 @@ class Standing:
     renew_after: datetime
     first_use_pending: bool
     """True until `Registry.first_use`, which whoever lets the caller in must call then."""
+    state_since: datetime | None = None
+    """When the terminal came into its state."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,30 +293,3 @@ class Vitals:
     certificate_not_after: datetime | None
     certificate_days_left: int | None
     """Whole days; negative once it lapsed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """Something a terminal has to do."""
-
-    command_id: str
-    terminal_id: str
-    action: CommandAction
-    parameters: Mapping[str, str | int]
-    queued_by: str
-    queued_at: datetime
-    expires_at: datetime
-    sent_at: datetime | None
-    """When it was last sent."""
-    times_sent: int
-    answered_at: datetime | None
-    outcome: CommandOutcome | None
-    detail: str
-
-    def state(self, now: datetime) -> CommandState:
-        """Return how far the command has come."""
-        if self.answered_at is not None:
-            return CommandState.ANSWERED
-        if now >= self.expires_at:
-            return CommandState.EXPIRED
-        return CommandState.SENT if self.times_sent else CommandState.WAITING

@@ -6,34 +6,31 @@ audit log with actor and reason, and announced, so that whoever keeps standings 
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from types import MappingProxyType
 
 import uuid_utils
 from sqlalchemy import Connection
 
-from device_registry import census, commands, health, lifecycle, store
-from device_registry.attestation import TokenProof
-from device_registry.audit import AuditLog
-from device_registry.authority import Authority
-from device_registry.census import Census
-from device_registry.changes import TOPIC_COMMAND, Announce, Changes, terminal_actor
-from device_registry.enrollment import Enrollments
+from device_registry import health, store
+from device_registry.audit.log import AuditLog
+from device_registry.authority.authority import Authority
+from device_registry.changes import Announce, Changes
+from device_registry.decisions import Decisions
+from device_registry.enrollment.attestation import TokenProof
+from device_registry.enrollment.enrollment import Enrollments
+from device_registry.enrollment.issuance import Issuance
+from device_registry.enrollment.renewal import Renewals
 from device_registry.errors import (
     FieldInvalidError,
-    IllegalTransitionError,
-    SerialNumberTakenError,
     SiteUnknownError,
     TerminalUnknownError,
 )
-from device_registry.issuance import Issuance
+from device_registry.fleet import census
+from device_registry.fleet.census import Census
+from device_registry.fleet.places import Position
 from device_registry.model import (
     CertificateRecord,
-    CertificateStatus,
-    Command,
-    CommandAction,
-    CommandOutcome,
     Enrollment,
     EnrollmentChallenge,
     EnrollmentToken,
@@ -48,12 +45,12 @@ from device_registry.model import (
     TerminalState,
     Vitals,
 )
-from device_registry.renewal import Renewals
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.revoked import RevocationReason
 
 _SERIAL_NUMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")  # enrollment.proto
 _TEXT_LENGTH_MAX = 128
 _REGION_LENGTH_MAX = 32
-_NO_PARAMETERS: Mapping[str, str | int] = MappingProxyType({})
 
 
 class Registry:
@@ -67,23 +64,30 @@ class Registry:
         audit: AuditLog,
         announce: Announce,
         policy: RegistryPolicy,
+        revocations: Revocations | None = None,
     ) -> None:
         self._now = now
         self._policy = policy
         self._changes = Changes(audit=audit, announce=announce)
         issuance = Issuance(authority=authority, policy=policy)
-        self._enrollments = Enrollments(now=now, policy=policy, issuance=issuance, changes=self._changes)
+        revocations = revocations or Revocations(now=now, announce=announce)
+        self._decisions = Decisions(now=now, changes=self._changes, revocations=revocations)
+        self._enrollments = Enrollments(
+            now=now, policy=policy, issuance=issuance, changes=self._changes, revocations=revocations
+        )
         self._renewals = Renewals(now=now, policy=policy, issuance=issuance, changes=self._changes)
 
     # Sites and terminals ---------------------------------------------------------------------------
 
-    def add_site(self, connection: Connection, *, name: str, region: str, kind: SiteKind, actor: str) -> Site:
+    def add_site(
+        self, connection: Connection, *, name: str, region: str, kind: SiteKind, actor: str, request_id: str = ""
+    ) -> Site:
         """Add a designated institution."""
         _refuse_text(_TEXT_LENGTH_MAX, name=name)
         _refuse_text(_REGION_LENGTH_MAX, region=region)
         site = Site(site_id=str(uuid_utils.uuid7()), name=name, region=region, kind=kind, added_at=self._now())
         store.add_site(connection, site)
-        self._changes.note(connection, actor=actor, action="site.added", subject=site.site_id)
+        self._changes.note(connection, actor=actor, action="site.added", subject=site.site_id, request_id=request_id)
         return site
 
     def sites(self, connection: Connection) -> list[Site]:
@@ -109,6 +113,7 @@ class Registry:
         certification_number: str,
         record_number: str,
         actor: str,
+        request_id: str = "",
     ) -> Terminal:
         """Register a terminal. A revoked one with the same serial number is retired: this is its way back."""
         if not _SERIAL_NUMBER.fullmatch(serial_number):
@@ -121,7 +126,7 @@ class Registry:
             record_number=record_number,
         )
         site = self.site(connection, site_id)
-        self._make_room_for(connection, serial_number, actor)
+        self._decisions.make_room_for(connection, serial_number, actor=actor, request_id=request_id)
         now = self._now()
         terminal = Terminal(
             terminal_id=str(uuid_utils.uuid7()),
@@ -145,6 +150,7 @@ class Registry:
             actor=actor,
             action="terminal.registered",
             subject=terminal.terminal_id,
+            request_id=request_id,
             details={"serial_number": serial_number, "site_id": site_id},
         )
         return terminal
@@ -170,7 +176,7 @@ class Registry:
         self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
     ) -> Terminal:
         """Keep a terminal out until it is resumed; its certificate stays."""
-        return self._decide(
+        return self._decisions.move(
             connection, terminal_id, TerminalState.SUSPENDED, reason=reason, actor=actor, request_id=request_id
         )
 
@@ -178,46 +184,87 @@ class Registry:
         self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
     ) -> Terminal:
         """Let a suspended or quarantined terminal in again."""
-        terminal = self.terminal(connection, terminal_id)
-        if terminal.state is TerminalState.ENROLLED:  # becomes ACTIVE by its first call alone
-            raise IllegalTransitionError(terminal_id=terminal_id, state=terminal.state, wanted=TerminalState.ACTIVE)
-        return self._decide(
-            connection, terminal_id, TerminalState.ACTIVE, reason=reason, actor=actor, request_id=request_id
-        )
+        return self._decisions.resume(connection, terminal_id, reason=reason, actor=actor, request_id=request_id)
 
     def quarantine(
         self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
     ) -> Terminal:
         """Keep a terminal out on suspicion until someone has looked and resumes it."""
-        return self._decide(
+        return self._decisions.move(
             connection, terminal_id, TerminalState.QUARANTINED, reason=reason, actor=actor, request_id=request_id
         )
 
+    def evict(
+        self,
+        connection: Connection,
+        *,
+        terminal_id: str,
+        reason: str,
+        actor: str,
+        request_id: str = "",
+        code: RevocationReason = RevocationReason.SUPERSEDED,
+    ) -> Terminal:
+        """End a terminal's certificates and open tokens; it must enroll again."""
+        return self._decisions.move(
+            connection,
+            terminal_id,
+            TerminalState.REGISTERED,
+            reason=reason,
+            actor=actor,
+            request_id=request_id,
+            code=code,
+        )
+
     def revoke(
-        self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
+        self,
+        connection: Connection,
+        *,
+        terminal_id: str,
+        reason: str,
+        actor: str,
+        request_id: str = "",
+        code: RevocationReason = RevocationReason.PRIVILEGE_WITHDRAWN,
     ) -> Terminal:
         """Withdraw a terminal's certificates and open tokens for good."""
-        terminal = self._decide(
-            connection, terminal_id, TerminalState.REVOKED, reason=reason, actor=actor, request_id=request_id
+        return self._decisions.move(
+            connection, terminal_id, TerminalState.REVOKED, reason=reason, actor=actor, request_id=request_id, code=code
         )
-        now = self._now()
-        store.close_certificates(connection, terminal_id=terminal_id, status=CertificateStatus.REVOKED, at=now)
-        store.close_tokens(connection, terminal_id=terminal_id, at=now)
-        return terminal
+
+    def ban(
+        self,
+        connection: Connection,
+        *,
+        terminal_id: str,
+        reason: str,
+        actor: str,
+        request_id: str = "",
+        code: RevocationReason = RevocationReason.KEY_COMPROMISE,
+    ) -> Terminal:
+        """Refuse a device, by serial number and factory key, under any registration."""
+        return self._decisions.move(
+            connection, terminal_id, TerminalState.BANNED, reason=reason, actor=actor, request_id=request_id, code=code
+        )
+
+    def unban(
+        self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
+    ) -> Terminal:
+        """Lift a ban: the terminal is retired, and its device may be registered anew."""
+        return self._decisions.unban(connection, terminal_id, reason=reason, actor=actor, request_id=request_id)
 
     def retire(
         self, connection: Connection, *, terminal_id: str, reason: str, actor: str, request_id: str = ""
     ) -> Terminal:
         """Close the file of a revoked terminal; its serial number is free again."""
-        return self._decide(
-            connection, terminal_id, TerminalState.RETIRED, reason=reason, actor=actor, request_id=request_id
-        )
+        return self._decisions.retire(connection, terminal_id, reason=reason, actor=actor, request_id=request_id)
 
     # Enrollment and renewal ------------------------------------------------------------------------
 
-    def issue_token(self, connection: Connection, *, terminal_id: str, actor: str) -> EnrollmentToken:
+    def issue_token(
+        self, connection: Connection, *, terminal_id: str, actor: str, request_id: str = ""
+    ) -> EnrollmentToken:
         """Make a one-time token for a terminal that has never used a certificate; earlier tokens are void."""
-        return self._enrollments.issue_token(connection, terminal=self.terminal(connection, terminal_id), actor=actor)
+        terminal = self.terminal(connection, terminal_id)
+        return self._enrollments.issue_token(connection, terminal=terminal, actor=actor, request_id=request_id)
 
     def challenge(self, connection: Connection, *, serial_number: str) -> EnrollmentChallenge:
         """Make a nonce that the next enrollment under this serial number must carry."""
@@ -257,7 +304,7 @@ class Registry:
         """Note that a certificate was used: its predecessor is retired, and an ENROLLED terminal becomes ACTIVE."""
         self._renewals.first_use(connection, fingerprint=fingerprint, request_id=request_id)
 
-    # Health and commands ---------------------------------------------------------------------------
+    # Health ----------------------------------------------------------------------------------------
 
     def vitals(self, connection: Connection, terminal_id: str) -> Vitals | None:
         """Return how a terminal does, None when there is no such terminal."""
@@ -268,14 +315,23 @@ class Registry:
         return census.take(connection, now=self._now(), policy=self._policy)
 
     def connected(
-        self, connection: Connection, *, terminal_id: str, firmware_version: str, clock_skew: timedelta
+        self,
+        connection: Connection,
+        *,
+        terminal_id: str,
+        firmware_version: str,
+        clock_skew: timedelta,
+        origin: str = "",
+        position: Position | None = None,
     ) -> None:
-        """Note that a control stream was opened."""
+        """Note that a control stream was opened, and from where."""
         health.connected(
             connection,
             terminal_id=terminal_id,
             firmware_version=firmware_version,
             clock_skew=clock_skew,
+            origin=origin,
+            position=position,
             now=self._now(),
             policy=self._policy,
         )
@@ -295,93 +351,6 @@ class Registry:
     def heartbeats(self, connection: Connection, received: Sequence[ReceivedHeartbeat]) -> None:
         """Write many heartbeats at once."""
         health.record(connection, received)
-
-    def queue_command(
-        self,
-        connection: Connection,
-        *,
-        terminal_id: str,
-        action: CommandAction,
-        parameters: Mapping[str, str | int] = _NO_PARAMETERS,
-        actor: str,
-    ) -> Command:
-        """Give a terminal something to do; it waits until the terminal is there, or its time is over."""
-        terminal = self.terminal(connection, terminal_id)
-        lifecycle.refuse_out_of_service(terminal)
-        command = commands.queue(
-            connection,
-            terminal_id=terminal_id,
-            action=action,
-            parameters=parameters,
-            actor=actor,
-            now=self._now(),
-            policy=self._policy,
-        )
-        self._changes.note(
-            connection,
-            actor=actor,
-            action="command.queued",
-            subject=terminal_id,
-            details={"command_id": command.command_id, "command": action},
-        )
-        self._changes.announce(connection, TOPIC_COMMAND, terminal_id)
-        return command
-
-    def pending_commands(self, connection: Connection, terminal_id: str) -> list[Command]:
-        """Return what a terminal still has to do, oldest first."""
-        return commands.pending(connection, terminal_id, now=self._now())
-
-    def commands(self, connection: Connection, terminal_id: str, *, limit: int = 100) -> list[Command]:
-        """Return a terminal's last commands, newest first."""
-        return commands.history(connection, terminal_id, limit=limit)
-
-    def command_sent(self, connection: Connection, command_id: str) -> None:
-        """Note that a command was put on a stream."""
-        commands.sent(connection, command_id, now=self._now())
-
-    def command_answered(
-        self, connection: Connection, *, terminal_id: str, command_id: str, outcome: CommandOutcome, detail: str
-    ) -> None:
-        """Note a terminal's answer; a repeated answer changes nothing."""
-        answered = commands.answered(
-            connection, terminal_id=terminal_id, command_id=command_id, outcome=outcome, detail=detail, now=self._now()
-        )
-        if answered is None:
-            return
-        self._changes.note(
-            connection,
-            actor=terminal_actor(terminal_id),
-            action="command.answered",
-            subject=terminal_id,
-            details={"command_id": command_id, "outcome": outcome},
-        )
-
-    # Steps -----------------------------------------------------------------------------------------
-
-    def _decide(
-        self,
-        connection: Connection,
-        terminal_id: str,
-        target: TerminalState,
-        *,
-        reason: str,
-        actor: str,
-        request_id: str,
-    ) -> Terminal:
-        """Move a terminal on somebody's word and return it as it is then."""
-        terminal = self.terminal(connection, terminal_id)
-        change = lifecycle.transition(terminal, target, reason=reason, actor=actor, at=self._now())
-        self._changes.move(connection, change, request_id=request_id)
-        return self.terminal(connection, terminal_id)
-
-    def _make_room_for(self, connection: Connection, serial_number: str, actor: str) -> None:
-        """Retire the revoked terminal that has the serial number; one still in service keeps it."""
-        former = store.find_in_service(connection, serial_number)
-        if former is None:
-            return
-        if former.state is not TerminalState.REVOKED:
-            raise SerialNumberTakenError(serial_number=serial_number, terminal_id=former.terminal_id)
-        self.retire(connection, terminal_id=former.terminal_id, reason="registered anew", actor=actor)
 
 
 def _refuse_text(length_max: int, **fields: str) -> None:

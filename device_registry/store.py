@@ -47,16 +47,19 @@ _CLOSE_TOKENS = (
 )
 _LAPSED_NONCES = delete(enrollment_nonces).where(enrollment_nonces.c.expires_at <= bindparam("at"))
 _OPEN_NONCES = select(func.count(), func.min(enrollment_nonces.c.expires_at)).select_from(enrollment_nonces)
-_SPEND_NONCE = delete(enrollment_nonces).where(
+_THIS_NONCE = and_(
     enrollment_nonces.c.nonce_sha256 == bindparam("nonce_sha256"),
     enrollment_nonces.c.serial_number == bindparam("serial_number"),
     enrollment_nonces.c.expires_at > bindparam("at"),
 )
+_NONCE_OPEN = select(enrollment_nonces.c.nonce_sha256).where(_THIS_NONCE)
+_SPEND_NONCE = delete(enrollment_nonces).where(_THIS_NONCE)
 _CERTIFICATES = (
     select(certificates)
     .where(certificates.c.terminal_id == bindparam("terminal_id"))
     .order_by(certificates.c.issued_at, certificates.c.fingerprint)
 )
+_OPEN_CERTIFICATES = _CERTIFICATES.where(certificates.c.status.in_(_OPEN))
 _ISSUED_SINCE = select(func.count(), func.min(certificates.c.issued_at)).where(
     certificates.c.terminal_id == bindparam("terminal_id"), certificates.c.issued_at > bindparam("since")
 )
@@ -210,6 +213,12 @@ def add_nonce(connection: Connection, *, nonce_sha256: str, serial_number: str, 
     )
 
 
+def nonce_is_open(connection: Connection, *, nonce_sha256: str, serial_number: str, at: datetime) -> bool:
+    """Return whether a nonce is known for this serial number and good."""
+    values = {"nonce_sha256": nonce_sha256, "serial_number": serial_number, "at": at}
+    return connection.execute(_NONCE_OPEN, values).first() is not None
+
+
 def spend_nonce(connection: Connection, *, nonce_sha256: str, serial_number: str, at: datetime) -> bool:
     """Use a nonce up; return False when it is unknown, lapsed or another serial number's."""
     values = {"nonce_sha256": nonce_sha256, "serial_number": serial_number, "at": at}
@@ -230,6 +239,12 @@ def add_certificate(connection: Connection, certificate: CertificateRecord) -> N
 def list_certificates(connection: Connection, terminal_id: str) -> list[CertificateRecord]:
     """Return all certificates a terminal ever had, oldest first."""
     rows = connection.execute(_CERTIFICATES, {"terminal_id": terminal_id}).mappings()
+    return [CertificateRecord(**row) for row in rows]
+
+
+def list_open_certificates(connection: Connection, terminal_id: str) -> list[CertificateRecord]:
+    """Return the certificates of a terminal that are neither retired nor revoked, oldest first."""
+    rows = connection.execute(_OPEN_CERTIFICATES, {"terminal_id": terminal_id}).mappings()
     return [CertificateRecord(**row) for row in rows]
 
 

@@ -1,5 +1,6 @@
 """Why a terminal or its certificate is not let in."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from device_registry.errors.base import RegistryError
@@ -89,6 +90,12 @@ class CertificateExpiredError(CertificateRefusedError):
     """The certificate's time is over by the platform's clock."""
 
     reason: ClassVar[str] = "CERTIFICATE_EXPIRED"
+
+    def __init__(self, *, fingerprint: str, platform_time: datetime, not_after: datetime) -> None:
+        super().__init__(fingerprint=fingerprint)
+        self.platform_time = platform_time
+        """Tells the terminal a wrong clock from a lapsed certificate."""
+        self.not_after = not_after
 
 
 class CertificateUnreadableError(RegistryError):

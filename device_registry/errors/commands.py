@@ -35,3 +35,46 @@ class TooManyCommandsError(RegistryError):
         self.terminal_id = terminal_id
         self.commands_open_max = commands_open_max
         super().__init__(f"{terminal_id}: {commands_open_max}")
+
+
+class CommandOverError(RegistryError):
+    """The command was answered or closed before; there is nothing left to take back."""
+
+    reason: ClassVar[str] = "COMMAND_OVER"
+
+    def __init__(self, *, command_id: str, outcome: str) -> None:
+        self.command_id = command_id
+        self.outcome = outcome
+        super().__init__(f"{command_id}: {outcome}")
+
+
+class IdempotencyKeyReusedError(RegistryError):
+    """The key belongs to an earlier request that asked for something else."""
+
+    reason: ClassVar[str] = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self, *, idempotency_key: str) -> None:
+        self.idempotency_key = idempotency_key
+        super().__init__(idempotency_key)
+
+
+class FirmwareUnfitError(RegistryError):
+    """This firmware is offered to nobody: it was flagged or withdrawn, or there is none with this id."""
+
+    reason: ClassVar[str] = "FIRMWARE_UNFIT"
+
+    def __init__(self, *, firmware_id: str, state: str) -> None:
+        self.firmware_id = firmware_id
+        self.state = state
+        super().__init__(f"{firmware_id}: {state}")
+
+
+class FirmwareOfAnotherModelError(RegistryError):
+    """The firmware is for another model than the terminal."""
+
+    reason: ClassVar[str] = "FIRMWARE_OF_ANOTHER_MODEL"
+
+    def __init__(self, *, model: str, terminal_id: str) -> None:
+        self.model = model
+        self.terminal_id = terminal_id
+        super().__init__(f"{terminal_id} is no {model}")

@@ -41,5 +41,6 @@ certificates = Table(
     Column("status", word(CertificateStatus), nullable=False),
     Column("status_since", UtcTime, nullable=False),
     Column("first_used_at", UtcTime),
+    Column("issuer_id", String(16)),
     Index("ix_certificates_terminal_id_issued_at", "terminal_id", "issued_at"),
 )

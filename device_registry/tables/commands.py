@@ -2,7 +2,7 @@
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
 
-from device_registry.model import CommandAction, CommandOutcome
+from device_registry.commands.command_records import CommandAction, CommandOutcome
 from device_registry.tables.columns import UtcTime, Uuid, metadata, word
 from device_registry.tables.terminals import terminals
 
@@ -21,5 +21,10 @@ commands = Table(
     Column("answered_at", UtcTime),
     Column("outcome", word(CommandOutcome)),
     Column("detail", Text, nullable=False),
-    Index("ix_commands_terminal_id_answered_at", "terminal_id", "answered_at"),
+    Column("idempotency_key", String(64)),
+    Column("closed_at", UtcTime),
+    Column("late_outcome", word(CommandOutcome)),
+    Index("ix_commands_terminal_id_outcome", "terminal_id", "outcome"),
+    Index("ix_commands_outcome_expires_at", "outcome", "expires_at"),
+    Index("uq_commands_idempotency_key", "idempotency_key", unique=True),
 )

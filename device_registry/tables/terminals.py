@@ -3,7 +3,7 @@
 from sqlalchemy import Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, Text, text
 
 from device_registry.model import CameraState, SiteKind, TerminalClass, TerminalState
-from device_registry.tables.columns import Duration, UtcTime, Uuid, metadata, word
+from device_registry.tables.columns import Duration, Sha256Hex, UtcTime, Uuid, metadata, word
 
 sites = Table(
     "sites",
@@ -13,6 +13,11 @@ sites = Table(
     Column("region", String(32), nullable=False),
     Column("kind", word(SiteKind), nullable=False),
     Column("added_at", UtcTime, nullable=False),
+    # Where it stands and when it is open, for the fleet checks; NULL: nobody said.
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("radius_metres", Integer),
+    Column("opening_hours", String(16)),
 )
 
 terminals = Table(
@@ -30,10 +35,20 @@ terminals = Table(
     Column("state_reason", Text, nullable=False),
     Column("state_since", UtcTime, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
+    # SHA-256 of its factory identity's public key, pinned at the first enrollment with it.
+    Column("factory_key_sha256", Sha256Hex),
     # A serial number is taken once among the terminals in service; a retired one may be registered again.
     Index(
         "uq_terminals_serial_number_in_service",
         "serial_number",
+        unique=True,
+        sqlite_where=text("state <> 'RETIRED'"),
+        postgresql_where=text("state <> 'RETIRED'"),
+    ),
+    # Nor do two terminals in service share a factory key.
+    Index(
+        "uq_terminals_factory_key_sha256_in_service",
+        "factory_key_sha256",
         unique=True,
         sqlite_where=text("state <> 'RETIRED'"),
         postgresql_where=text("state <> 'RETIRED'"),
@@ -53,4 +68,8 @@ vitals = Table(
     Column("temperature_celsius", Float),
     Column("queue_length", Integer),
     Column("clock_skew", Duration),
+    # The last few changes of where it called from, [[microseconds, origin], ...], newest first, as JSON.
+    Column("recent_origins", Text),
+    # The last few positions it gave, [[microseconds, latitude, longitude, accuracy in metres], ...], likewise.
+    Column("recent_positions", Text),
 )

@@ -8,16 +8,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AttributeOID, NameOID
 
-from device_registry.authority import DEFAULT_LIFETIMES, Authority, CertificateLifetimes
-from device_registry.keys import make_private_key
+from device_registry.authority.authority import DEFAULT_LIFETIMES, Authority, CertificateLifetimes
+from device_registry.authority.keys import make_private_key
+from device_registry.authority.vault import IssuingKeys
 from tests.support.clock import Clock
 
 PASSPHRASE = b"a passphrase for tests only"
 
 
-def an_authority(folder: Path, clock: Clock, lifetimes: CertificateLifetimes = DEFAULT_LIFETIMES) -> Authority:
+def an_authority(
+    folder: Path,
+    clock: Clock,
+    lifetimes: CertificateLifetimes = DEFAULT_LIFETIMES,
+    *,
+    keys: IssuingKeys | None = None,
+) -> Authority:
     """Make a real authority in `folder / "authority"`; each call needs a fresh folder."""
-    return Authority.create(folder / "authority", passphrase=PASSPHRASE, now=clock.now, lifetimes=lifetimes)
+    return Authority.create(folder / "authority", passphrase=PASSPHRASE, now=clock.now, lifetimes=lifetimes, keys=keys)
 
 
 def a_signing_request(

@@ -13,6 +13,7 @@ from device_registry import (
     Authority,
     CameraState,
     CertificateStatus,
+    Commands,
     Enrollment,
     HeartbeatReport,
     Registry,
@@ -24,8 +25,15 @@ from device_registry import (
     TerminalState,
     metadata,
 )
-from device_registry.certificates import fingerprint_from_der
-from device_registry.keys import make_private_key
+from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.keys import make_private_key
+from device_registry.changes import Changes
+from device_registry.makers.makers import Makers
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.witness import WitnessFile
+from device_registry.rollouts.forecast import Forecasts
+from device_registry.rollouts.rollouts import Rollouts
+from device_registry.roster import Roster
 from tests.support.authority import a_signing_request, an_authority
 from tests.support.clock import Clock
 
@@ -49,6 +57,11 @@ class RegistryBench:
     """A registry with everything around it that a test may want to touch."""
 
     registry: Registry
+    revocations: Revocations
+    commands: Commands
+    rollouts: Rollouts
+    forecasts: Forecasts
+    makers: Makers
     authority: Authority
     audit: AuditLog
     clock: Clock
@@ -75,14 +88,41 @@ def a_registry(
     *,
     policy: RegistryPolicy = DEFAULT_POLICY,
     authority: Authority | None = None,
+    witness: Path | None = None,
 ) -> RegistryBench:
-    """Return a registry with a throw-away authority in `folder`."""
+    """Return a registry with a throw-away authority in `folder`, and a witness of its revocations if one is named."""
     clock = clock or Clock()
     authority = authority or an_authority(folder, clock)
     audit = AuditLog(now=clock.now)
     announcements = Announcements()
-    registry = Registry(now=clock.now, authority=authority, audit=audit, announce=announcements.announce, policy=policy)
-    return RegistryBench(registry=registry, authority=authority, audit=audit, clock=clock, announcements=announcements)
+    revocations = Revocations(
+        now=clock.now, announce=announcements.announce, witness=WitnessFile(witness) if witness else None
+    )
+    registry = Registry(
+        now=clock.now,
+        authority=authority,
+        audit=audit,
+        announce=announcements.announce,
+        policy=policy,
+        revocations=revocations,
+    )
+    changes = Changes(audit=audit, announce=announcements.announce)
+    makers = Makers(now=clock.now, changes=changes)
+    commands = Commands(now=clock.now, changes=changes, policy=policy, firmware=makers)
+    return RegistryBench(
+        registry=registry,
+        revocations=revocations,
+        commands=commands,
+        rollouts=Rollouts(
+            now=clock.now, changes=changes, commands=commands, roster=Roster(now=clock.now, policy=policy)
+        ),
+        forecasts=Forecasts(now=clock.now, policy=policy),
+        makers=makers,
+        authority=authority,
+        audit=audit,
+        clock=clock,
+        announcements=announcements,
+    )
 
 
 def a_site(
@@ -124,6 +164,8 @@ def a_terminal(
         registry.quarantine(connection, terminal_id=terminal_id, reason="looked odd", actor="rule:test")
     if state in {TerminalState.REVOKED, TerminalState.RETIRED}:
         registry.revoke(connection, terminal_id=terminal_id, reason="stolen", actor=OPERATOR)
+    if state is TerminalState.BANNED:
+        registry.ban(connection, terminal_id=terminal_id, reason="opened by a stranger", actor=OPERATOR)
     if state is TerminalState.RETIRED:
         registry.retire(connection, terminal_id=terminal_id, reason="never found", actor=OPERATOR)
     return registry.terminal(connection, terminal_id)

@@ -6,13 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.caller import Caller
 from server.credentials import Assertions, InsuredPerson, People, Pins
 from server.credentials.identity import checksum
@@ -37,7 +36,7 @@ from server.store.tables.people import face_assertions
 from server.store.tables.settlement import benefit_years
 from server.store.unit_of_work import UnitOfWork
 from tests.support.clock import Clock
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import a_unit_of_work
 
 REGION = "330100"
 PIN = "270418"
@@ -187,7 +186,7 @@ class Money:
 
 @asynccontextmanager
 async def a_settlement_desk(
-    folder: Path,
+    engine: Engine,
     *,
     insurer: Insurer | None = None,
     fund_fen: int = 100_000_000,
@@ -197,13 +196,13 @@ async def a_settlement_desk(
     """Run a desk for the length of a test, with one insured person who has a card, a PIN and some money.
 
     Args:
-        folder: where the database file goes.
+        engine: on a fresh, migrated database.
         insurer: the `local` one when None.
         fund_fen: what the pooled fund of the region holds.
         personal_account_fen: what the person's account holds.
         deductible_used: start with this year's deductible behind the person, so that the fund pays.
     """
-    engine, clock = a_database(folder), Clock()
+    clock = Clock()
     audit, ledger = AuditLog(now=clock.now), Ledger(now=clock.now)
     data_key = secrets.token_bytes(32)
     people = People(

@@ -20,12 +20,13 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, Ret
 from google.rpc.status_pb2 import Status
 from sqlalchemy import Connection
 
-from device_registry import Authority, CertificateLifetimes, SiteKind, Terminal, TerminalClass
+from device_registry import Authority, SiteKind, Terminal, TerminalClass
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
 from server import wiring
 from server.config import Config, load_config
 from server.faces.loading import face_policy, load_faces
+from server.issuing import certificate_lifetimes, issuing_keys
 from server.keyring import make_keys
 from server.listeners import Ready, running
 from server.platform import Platform, build
@@ -132,9 +133,8 @@ async def a_platform(
                 config.authority_dir,
                 passphrase=config.ca_passphrase.read_bytes(),
                 now=now,
-                lifetimes=CertificateLifetimes(
-                    terminal=config.registry.certificate_lifetime, server=config.tls.server_lifetime
-                ),
+                lifetimes=certificate_lifetimes(config),
+                keys=issuing_keys(config),
             )
         pipeline = replace(faces(), policy=face_policy(config))
         domain = build_domain(config, now=now)
@@ -151,6 +151,7 @@ def a_config(folder: Path, **settings: Mapping[str, Any]) -> Config:
         data_dir=folder,
         enrollment=replace(config.enrollment, port=0),
         terminal=replace(config.terminal, port=0),
+        admin=replace(config.admin, port=0),
         http=replace(config.http, port=0),
         limits=replace(config.limits, stop_grace=config.limits.stop_grace / 20),
     )

@@ -1,4 +1,4 @@
-"""A registry on a real SQLite file; its authority is made once per run, its keys are not what is tested."""
+"""A registry on a real database of each kind; its authority is made once per run, its keys are not what is tested."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,9 @@ from sqlalchemy import Connection, Engine
 
 from device_registry import Authority
 from tests.support.authority import an_authority
-from tests.support.builders import RegistryBench, a_database, a_registry
+from tests.support.builders import RegistryBench, a_registry
 from tests.support.clock import Clock
+from tests.support.database import Database
 
 
 @pytest.fixture(scope="session")
@@ -25,11 +26,9 @@ def bench(tmp_path: Path, shared_authority: Authority) -> RegistryBench:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(database: Database) -> Engine:
     """Return a new database."""
-    engine = a_database(tmp_path / "registry.sqlite")
-    yield engine
-    engine.dispose()
+    return database.engine
 
 
 @pytest.fixture

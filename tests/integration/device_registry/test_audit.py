@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import StaticPool
 
 from device_registry import AuditLog, metadata
-from device_registry.audit import FIRST_HASH
+from device_registry.audit.log import FIRST_HASH
 from device_registry.tables import audit_log
 from tests.support.builders import RegistryBench, a_terminal
 from tests.support.clock import Clock

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, select
 
 from device_registry import (
     DEFAULT_POLICY,
@@ -19,8 +19,9 @@ from device_registry import (
     TerminalState,
     admit,
 )
-from device_registry.attestation import TokenProof
-from device_registry.certificates import fingerprint_from_der
+from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.keys import make_private_key
+from device_registry.enrollment.attestation import TokenProof
 from device_registry.errors import (
     CertificateRevokedError,
     EnrollmentRefusedError,
@@ -34,10 +35,10 @@ from device_registry.errors import (
     TokenUsedError,
     TooManyChallengesError,
 )
-from device_registry.keys import make_private_key
 from device_registry.tables import audit_log, enrollment_nonces, enrollment_tokens, terminals
 from tests.support.authority import a_signing_request, a_signing_request_signed_by_another_key
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site, a_terminal, enrolled
+from tests.support.database import Database
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_a_token_and_a_signing_request_become_a_certificate(
     )
 
     assert enrollment.terminal_id == terminal.terminal_id
-    assert enrollment.renew_after == bench.clock.now() + timedelta(days=20)
+    assert timedelta(days=20) <= enrollment.renew_after - bench.clock.now() < timedelta(days=23)
     assert len(enrollment.certificate_chain_der) == 2
     assert bench.registry.terminal(connection, terminal.terminal_id).state is TerminalState.ENROLLED
     (certificate,) = bench.registry.certificates(connection, terminal.terminal_id)
@@ -353,22 +354,20 @@ def test_a_key_that_another_terminal_has_is_refused(
 
 
 def test_i03_neither_token_nor_nonce_rests_in_clear(
-    engine: Engine, bench: RegistryBench, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    database: Database, bench: RegistryBench, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with engine.begin() as connection:
+    with database.engine.begin() as connection:
         terminal = a_terminal(connection, bench.registry, state=TerminalState.REGISTERED)
         token = bench.registry.issue_token(connection, terminal_id=terminal.terminal_id, actor=OPERATOR)
         nonce = bench.registry.challenge(connection, serial_number=terminal.serial_number).nonce
         stored = connection.execute(select(enrollment_tokens.c.token_sha256)).scalar_one()
-    engine.dispose()
 
-    files = [file.read_bytes() for file in tmp_path.glob("registry.sqlite*")]
-    assert files
-    assert any(stored.encode() in content for content in files)
+    written = database.bytes_on_disk()
+    assert stored.encode() in written
     assert stored == hashlib.sha256(token.token.encode()).hexdigest()
     for secret in (token.token.encode(), nonce, nonce.hex().encode()):
-        assert not any(secret in content for content in files)
+        assert secret not in written
     assert token.token not in repr(token)
     assert token.token not in caplog.text
 

@@ -13,9 +13,11 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from device_registry import DEFAULT_POLICY, Authority, CertificateStatus, Standings, TerminalState, admit, metadata
-from device_registry.certificates import fingerprint_from_der
-from device_registry.errors import IllegalTransitionError, RegistryError, TooManyCertificatesError
+from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.errors import IllegalTransitionError, RegistryError, TerminalBannedError, TooManyCertificatesError
 from device_registry.lifecycle import TRANSITIONS
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.revoked import chained
 from tests.support.authority import a_signing_request, an_authority
 from tests.support.builders import OPERATOR, a_registry, a_site, a_terminal, enrolled
 from tests.support.clock import Clock
@@ -26,8 +28,12 @@ DECISIONS = {
     "resume": S.ACTIVE,
     "quarantine": S.QUARANTINED,
     "revoke": S.REVOKED,
+    "evict": S.REGISTERED,
+    "ban": S.BANNED,
+    "unban": S.RETIRED,
     "retire": S.RETIRED,
 }
+ENDING = {S.REGISTERED, S.REVOKED, S.BANNED}
 
 
 @functools.cache
@@ -49,6 +55,7 @@ class LifecycleWalk(RuleBasedStateMachine):
         self.connection = self.engine.connect()
         self.bench = a_registry(Path(), authority=authority())
         self.registry = self.bench.registry
+        self.revocations = Revocations(now=self.bench.clock.now, announce=self.bench.announcements.announce)
         self.standings = Standings()
         self.state: dict[str, TerminalState] = {}
         self.good_until: dict[str, dict[str, timedelta]] = {}  # terminal -> open fingerprint -> time since start
@@ -84,7 +91,7 @@ class LifecycleWalk(RuleBasedStateMachine):
         """Enroll, where the state allows it."""
         terminal = self.registry.terminal(self.connection, terminal_id)
         if self.state[terminal_id] not in {S.REGISTERED, S.ENROLLED}:
-            with pytest.raises(IllegalTransitionError):
+            with pytest.raises((IllegalTransitionError, TerminalBannedError)):
                 enrolled(self.connection, self.registry, terminal)
             return multiple()  # type: ignore[return-value] # Hypothesis: nothing goes into the bundle
         try:
@@ -143,6 +150,8 @@ class LifecycleWalk(RuleBasedStateMachine):
         """Take an operator's decision, legal or not."""
         origin, target = self.state[terminal_id], DECISIONS[decision]
         legal = target in TRANSITIONS[origin] and (origin, target) != (S.ENROLLED, S.ACTIVE)
+        if target is S.RETIRED:
+            legal = legal and (origin is S.BANNED) == (decision == "unban")
         act = getattr(self.registry, decision)
         if not legal:
             with pytest.raises(IllegalTransitionError):
@@ -150,7 +159,8 @@ class LifecycleWalk(RuleBasedStateMachine):
             return
         act(self.connection, terminal_id=terminal_id, reason="a walk", actor=OPERATOR)
         self.state[terminal_id] = target
-        if target is S.REVOKED:
+        if target in ENDING:
+            self.unused[terminal_id] = None
             self.good_until[terminal_id] = {}
 
     @rule(days=st.integers(1, 12))
@@ -169,8 +179,9 @@ class LifecycleWalk(RuleBasedStateMachine):
     @invariant()
     def the_registry_agrees(self) -> None:
         """Compare states, certificates and memory with the model."""
-        for _topic, terminal_id in self.bench.announcements.heard:
-            self.standings.refresh(self.connection, terminal_id)
+        for topic, terminal_id in self.bench.announcements.heard:
+            if topic == "terminal":
+                self.standings.refresh(self.connection, terminal_id)
         self.bench.announcements.heard.clear()
         for terminal_id, state in self.state.items():
             assert self.registry.terminal(self.connection, terminal_id).state is state
@@ -191,6 +202,27 @@ class LifecycleWalk(RuleBasedStateMachine):
         except RegistryError:
             return False
         return True
+
+    @invariant()
+    def the_log_of_revocations_is_whole(self) -> None:
+        """Walk it; every closed certificate of an evicted, revoked or banned terminal has its entry."""
+        entries = list(chained(self.revocations.entries(self.connection)))
+        assert None not in entries
+        noted = {entry.fingerprint for entry in entries if entry is not None}
+        for terminal_id in self.state:
+            for record in self.registry.certificates(self.connection, terminal_id):
+                assert (record.status is CertificateStatus.REVOKED) is (record.fingerprint in noted)
+
+    @invariant()
+    def a_banned_device_is_refused(self) -> None:
+        """Ask for each."""
+        for terminal_id, state in self.state.items():
+            serial_number = self.registry.terminal(self.connection, terminal_id).serial_number
+            if state is S.BANNED:
+                with pytest.raises(TerminalBannedError):
+                    self.revocations.refuse_banned(self.connection, serial_number=serial_number)
+            else:
+                self.revocations.refuse_banned(self.connection, serial_number=serial_number)
 
     @invariant()
     def the_audit_chain_is_whole(self) -> None:

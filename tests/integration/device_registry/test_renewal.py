@@ -17,8 +17,9 @@ from device_registry import (
     TerminalState,
     admit,
 )
-from device_registry.authority import CertificateLifetimes
-from device_registry.certificates import fingerprint_from_der
+from device_registry.authority.authority import CertificateLifetimes
+from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.keys import make_private_key
 from device_registry.errors import (
     CertificateForeignError,
     CertificateRetiredError,
@@ -28,7 +29,6 @@ from device_registry.errors import (
     TerminalSuspendedError,
     TooManyCertificatesError,
 )
-from device_registry.keys import make_private_key
 from tests.support.authority import a_signing_request, an_authority
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_terminal, current_fingerprint
 from tests.support.clock import Clock

@@ -80,11 +80,10 @@ def test_i02_a_decision_holds_for_the_next_call(
     bench.announcements.heard.clear()
 
     getattr(bench.registry, decision)(connection, terminal_id=terminal.terminal_id, reason="stolen", actor=OPERATOR)
-    for topic, subject in bench.announcements.heard:
-        assert topic == "terminal"
-        standings.refresh(connection, subject)
+    changed = [subject for topic, subject in bench.announcements.heard if topic == "terminal"]
+    standings.refresh(connection, *changed)
 
-    assert bench.announcements.heard == [("terminal", terminal.terminal_id)]
+    assert changed == [terminal.terminal_id]
     with pytest.raises(refusal):
         admit(known(standings, fingerprint), bench.clock.now())
     reloaded = Standings()

@@ -101,7 +101,9 @@ def test_a_terminal_needs_a_site(connection: Connection, bench: RegistryBench) -
         bench.registry.terminal(connection, "nobody")
 
 
-@pytest.mark.parametrize("state", set(TerminalState) - {TerminalState.REVOKED, TerminalState.RETIRED})
+@pytest.mark.parametrize(
+    "state", set(TerminalState) - {TerminalState.REVOKED, TerminalState.BANNED, TerminalState.RETIRED}
+)
 def test_a_serial_number_in_service_is_taken(
     connection: Connection, bench: RegistryBench, state: TerminalState
 ) -> None:

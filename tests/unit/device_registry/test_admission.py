@@ -1,23 +1,26 @@
 """The one rule that is asked on every call."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 
 from device_registry import CertificateStatus, Standing, TerminalClass, TerminalState, admit
+from device_registry.enrollment.issuance import renew_after
 from device_registry.errors import (
     CertificateExpiredError,
     CertificateRetiredError,
     CertificateRevokedError,
     RegistryError,
+    TerminalBannedError,
     TerminalNotEnrolledError,
     TerminalQuarantinedError,
     TerminalRetiredError,
     TerminalRevokedError,
     TerminalSuspendedError,
 )
-from device_registry.issuance import renew_after
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 S = TerminalState
@@ -40,6 +43,7 @@ REFUSALS = {
     S.SUSPENDED: TerminalSuspendedError,
     S.QUARANTINED: TerminalQuarantinedError,
     S.REVOKED: TerminalRevokedError,
+    S.BANNED: TerminalBannedError,
     S.RETIRED: TerminalRetiredError,
 }
 
@@ -54,6 +58,11 @@ def test_i01_a_terminal_in_any_other_state_is_refused_with_its_own_reason(
 ) -> None:
     with pytest.raises(refusal):
         admit(replace(GOOD, state=state), NOW)
+
+
+def test_an_evicted_terminal_hears_that_its_certificate_is_revoked() -> None:
+    with pytest.raises(CertificateRevokedError):
+        admit(replace(GOOD, state=S.REGISTERED, certificate_status=C.REVOKED), NOW)
 
 
 def test_i01_every_state_was_asked() -> None:
@@ -96,5 +105,20 @@ def test_a_revoked_terminal_hears_revoked_even_when_its_certificate_has_lapsed()
         admit(replace(GOOD, state=S.REVOKED, certificate_status=C.REVOKED), GOOD.not_after)
 
 
-def test_renewal_is_due_after_two_thirds_of_the_lifetime() -> None:
-    assert renew_after(issued_at=NOW, not_after=NOW + timedelta(days=30)) == NOW + timedelta(days=20)
+def due(fingerprint: str) -> timedelta:
+    return renew_after(issued_at=NOW, not_after=NOW + timedelta(days=30), fingerprint=fingerprint) - NOW
+
+
+def test_renewal_is_due_after_two_thirds_of_the_lifetime_and_up_to_a_tenth_more() -> None:
+    assert due("0" * 64) == timedelta(days=20)
+    assert timedelta(days=22, hours=23) < due("f" * 64) < timedelta(days=23)
+
+
+def test_terminals_that_enrolled_in_one_morning_do_not_all_renew_in_one_morning() -> None:
+    fingerprints = [sha256(str(number).encode()).hexdigest() for number in range(1_000)]
+
+    mornings = Counter(due(fingerprint) // timedelta(hours=12) for fingerprint in fingerprints)
+
+    assert len(mornings) == 6  # three days of them
+    assert max(mornings.values()) < 250
+    assert [due(fingerprint) for fingerprint in fingerprints] == [due(fingerprint) for fingerprint in fingerprints]

@@ -13,18 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from device_registry.authority import Authority, CertificateLifetimes
-from device_registry.certificates import fingerprint_from_der
+from device_registry.authority.authority import Authority, CertificateLifetimes
+from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.keys import make_private_key, read_private_key, write_private_key
 from device_registry.errors import (
     AuthorityBrokenError,
     AuthorityExistsError,
     AuthorityExpiredError,
     AuthorityMissingError,
     FieldInvalidError,
+    IssuingKeyMissingError,
     KeyExposedError,
     PassphraseRefusedError,
 )
-from device_registry.keys import make_private_key, read_private_key, write_private_key
 from tests.support.authority import PASSPHRASE, an_authority
 from tests.support.clock import Clock
 
@@ -154,7 +155,7 @@ def test_i03_private_keys_rest_encrypted_and_readable_by_their_owner_alone(
 
     assert authority.root_fingerprint_sha256
     keys = sorted(folder.rglob("key.pem"))
-    assert [key.parent.name for key in keys] == ["issuing", "root"]
+    assert [key.parent.name for key in keys] == [authority.issuer_id, "root"]
     for key in keys:
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
         assert key.read_bytes().startswith(b"-----BEGIN ENCRYPTED PRIVATE KEY-----")
@@ -176,13 +177,14 @@ def test_an_authority_opens_again_without_its_root_key(authority: Authority, tmp
 
 
 def test_an_authority_is_never_overwritten(authority: Authority, tmp_path: Path, clock: Clock) -> None:
-    before = (tmp_path / "authority" / "issuing" / "key.pem").read_bytes()
+    key = tmp_path / "authority" / "issuing" / authority.issuer_id / "key.pem"
+    before = key.read_bytes()
 
     with pytest.raises(AuthorityExistsError):
         Authority.create(tmp_path / "authority", passphrase=PASSPHRASE, now=clock.now)
 
     assert authority.trust_bundle_pem
-    assert (tmp_path / "authority" / "issuing" / "key.pem").read_bytes() == before
+    assert key.read_bytes() == before
 
 
 def test_a_file_in_the_place_of_the_folder_is_not_overwritten(tmp_path: Path, clock: Clock) -> None:
@@ -205,41 +207,102 @@ def test_a_wrong_passphrase_opens_nothing(tmp_path: Path) -> None:
         Authority.open(tmp_path / "authority", passphrase=PASSPHRASE + b"!")
 
 
-@pytest.mark.usefixtures("authority")
-def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
-    (tmp_path / "authority" / "issuing" / "key.pem").chmod(0o640)
+def test_a_key_that_others_may_read_is_not_used(authority: Authority, tmp_path: Path) -> None:
+    (tmp_path / "authority" / "issuing" / authority.issuer_id / "key.pem").chmod(0o640)
 
     with pytest.raises(KeyExposedError):
         Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
 
 
 @pytest.mark.usefixtures("authority")
-@pytest.mark.parametrize("name", ["root.pem", "issuing/certificate.pem", "issuing/key.pem"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    (tmp_path / "authority" / name).unlink()
+def test_a_missing_root_is_named(tmp_path: Path) -> None:
+    (tmp_path / "authority" / "root.pem").unlink()
 
     with pytest.raises(AuthorityMissingError) as missing:
         Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
-    assert missing.value.path == tmp_path / "authority" / name
+    assert missing.value.path == tmp_path / "authority" / "root.pem"
 
 
-@pytest.mark.usefixtures("authority")
-@pytest.mark.parametrize("name", ["root.pem", "issuing/certificate.pem", "issuing/key.pem"])
-def test_a_garbled_file_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "authority" / name).write_bytes(b"garbled")
+def test_an_authority_whose_issuing_folder_is_gone_gets_its_certificates_back_from_the_books_and_signs_nothing(
+    authority: Authority, tmp_path: Path
+) -> None:
+    issuing = tmp_path / "authority" / "issuing"
+    active, certificate = authority.issuer_id, authority.issuing_certificate
+    shutil.rmtree(issuing)
+
+    opened = Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
+
+    assert not opened.can_sign()
+    with pytest.raises(AuthorityMissingError):
+        _ = opened.issuing_certificate
+    opened.follow({active: certificate.public_bytes(serialization.Encoding.DER)}, active=active, trusted=[active])
+    assert opened.issuing_certificate == certificate
+    assert (issuing / active / "certificate.pem").exists()
+    assert not opened.can_sign()
+
+
+def test_a_key_file_that_is_lost_or_garbled_is_noticed_while_memory_still_signs(
+    authority: Authority, tmp_path: Path, clock: Clock
+) -> None:
+    key = tmp_path / "authority" / "issuing" / authority.issuer_id / "key.pem"
+    kept, found = key.read_bytes(), [authority.can_sign()]
+    key.unlink()
+    found.append(authority.can_sign())
+    issued = authority.issue_terminal(
+        terminal_id=TERMINAL_ID, public_key=make_private_key().public_key(), now=clock.now()
+    )
+    write_private(key, b"garbled")
+    found.append(authority.can_sign())
+    write_private(key, kept)
+    found.append(authority.can_sign())
+
+    assert found == [True, False, False, True]
+    assert issued.issuer_id == authority.issuer_id
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file for its owner alone."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+
+
+def test_an_authority_whose_issuing_key_is_lost_opens_and_signs_nothing(
+    authority: Authority, tmp_path: Path, clock: Clock
+) -> None:
+    (tmp_path / "authority" / "issuing" / authority.issuer_id / "key.pem").unlink()
+
+    opened = Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
+
+    assert not opened.can_sign()
+    with pytest.raises(IssuingKeyMissingError):
+        opened.issue_terminal(terminal_id=TERMINAL_ID, public_key=make_private_key().public_key(), now=clock.now())
+
+
+@pytest.mark.parametrize("name", ["root.pem", "issuing/{}/certificate.pem", "issuing/{}/key.pem"])
+def test_a_garbled_file_is_refused(authority: Authority, tmp_path: Path, name: str) -> None:
+    (tmp_path / "authority" / name.format(authority.issuer_id)).write_bytes(b"garbled")
 
     with pytest.raises(AuthorityBrokenError):
         Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
 
 
-@pytest.mark.usefixtures("authority")
-@pytest.mark.parametrize("names", [["root.pem"], ["issuing/key.pem"]])
-def test_files_of_two_authorities_do_not_mix(tmp_path: Path, clock: Clock, names: list[str]) -> None:
-    an_authority(tmp_path / "other", clock)
-    for name in names:
-        shutil.copy2(tmp_path / "other" / "authority" / name, tmp_path / "authority" / name)
+@pytest.mark.parametrize("name", ["root.pem", "issuing/{}/key.pem", "issuing/{}/certificate.pem"])
+def test_files_of_two_authorities_do_not_mix(authority: Authority, tmp_path: Path, clock: Clock, name: str) -> None:
+    other = an_authority(tmp_path / "other", clock)
+    source = tmp_path / "other" / "authority" / name.format(other.issuer_id)
+    shutil.copy2(source, tmp_path / "authority" / name.format(authority.issuer_id))
 
     with pytest.raises(AuthorityBrokenError):
+        Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
+
+
+def test_the_layout_of_an_earlier_version_is_refused_with_what_to_do(authority: Authority, tmp_path: Path) -> None:
+    issuing = tmp_path / "authority" / "issuing"
+    for name in ("certificate.pem", "key.pem"):
+        (issuing / authority.issuer_id / name).rename(issuing / name)
+    (issuing / authority.issuer_id).rmdir()
+
+    with pytest.raises(AuthorityBrokenError, match="shualian ca init"):
         Authority.open(tmp_path / "authority", passphrase=PASSPHRASE)
 
 

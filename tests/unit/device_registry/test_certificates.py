@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_registry.certificates import (
+from device_registry.authority.certificates import (
     SIGNING_REQUEST_BYTES_MAX,
     fingerprint_from_pem,
     public_key_sha256,
     signing_request_from_der,
 )
+from device_registry.authority.keys import make_private_key
 from device_registry.errors import (
     CertificateUnreadableError,
     KeyTypeRefusedError,
@@ -25,7 +26,6 @@ from device_registry.errors import (
     SigningRequestError,
     SigningRequestUnreadableError,
 )
-from device_registry.keys import make_private_key
 from tests.support.authority import a_signing_request, a_signing_request_signed_by_another_key, an_authority
 from tests.support.clock import Clock
 

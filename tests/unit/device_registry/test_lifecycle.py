@@ -9,6 +9,7 @@ from device_registry import Terminal, TerminalClass, TerminalState
 from device_registry.errors import (
     FieldInvalidError,
     IllegalTransitionError,
+    TerminalBannedError,
     TerminalRetiredError,
     TerminalRevokedError,
 )
@@ -34,19 +35,32 @@ TERMINAL = Terminal(
 LEGAL = {
     (S.REGISTERED, S.ENROLLED),
     (S.REGISTERED, S.REVOKED),
+    (S.REGISTERED, S.BANNED),
     (S.ENROLLED, S.ENROLLED),
     (S.ENROLLED, S.ACTIVE),
+    (S.ENROLLED, S.SUSPENDED),
+    (S.ENROLLED, S.QUARANTINED),
+    (S.ENROLLED, S.REGISTERED),
     (S.ENROLLED, S.REVOKED),
+    (S.ENROLLED, S.BANNED),
     (S.ACTIVE, S.SUSPENDED),
     (S.ACTIVE, S.QUARANTINED),
+    (S.ACTIVE, S.REGISTERED),
     (S.ACTIVE, S.REVOKED),
+    (S.ACTIVE, S.BANNED),
     (S.SUSPENDED, S.ACTIVE),
     (S.SUSPENDED, S.QUARANTINED),
+    (S.SUSPENDED, S.REGISTERED),
     (S.SUSPENDED, S.REVOKED),
+    (S.SUSPENDED, S.BANNED),
     (S.QUARANTINED, S.ACTIVE),
     (S.QUARANTINED, S.SUSPENDED),
+    (S.QUARANTINED, S.REGISTERED),
     (S.QUARANTINED, S.REVOKED),
+    (S.QUARANTINED, S.BANNED),
+    (S.REVOKED, S.BANNED),
     (S.REVOKED, S.RETIRED),
+    (S.BANNED, S.RETIRED),
 }
 
 
@@ -69,6 +83,11 @@ def test_the_table_knows_every_state() -> None:
     assert set(TRANSITIONS) == set(S)
 
 
+def test_no_way_but_a_decision_leads_from_a_suspension_to_a_certificate() -> None:
+    for state in (S.SUSPENDED, S.QUARANTINED, S.REVOKED, S.BANNED):
+        assert not is_legal(state, S.ENROLLED)
+
+
 def test_nothing_leads_out_of_retired() -> None:
     assert not TRANSITIONS[S.RETIRED]
 
@@ -89,11 +108,13 @@ def test_a_change_without_an_actor_does_not_exist(actor: str) -> None:
     assert refused.value.field == "actor"
 
 
-def test_only_revoked_and_retired_terminals_are_out_of_service() -> None:
-    for state in set(S) - {S.REVOKED, S.RETIRED}:
+def test_only_revoked_banned_and_retired_terminals_are_out_of_service() -> None:
+    for state in set(S) - {S.REVOKED, S.BANNED, S.RETIRED}:
         refuse_out_of_service(replace(TERMINAL, state=state))
 
     with pytest.raises(TerminalRevokedError):
         refuse_out_of_service(replace(TERMINAL, state=S.REVOKED))
+    with pytest.raises(TerminalBannedError):
+        refuse_out_of_service(replace(TERMINAL, state=S.BANNED))
     with pytest.raises(TerminalRetiredError):
         refuse_out_of_service(replace(TERMINAL, state=S.RETIRED))

@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-from sqlalchemy import Connection, RowMapping, bindparam, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, select
 
+from device_registry.authority.issuer_states import IssuerState
+from device_registry.enrollment.issuance import renew_after
 from device_registry.errors import (
     CertificateExpiredError,
     CertificateRefusedError,
     CertificateRetiredError,
     CertificateRevokedError,
+    TerminalBannedError,
     TerminalNotEnrolledError,
     TerminalQuarantinedError,
     TerminalRefusedError,
@@ -19,9 +22,8 @@ from device_registry.errors import (
     TerminalRevokedError,
     TerminalSuspendedError,
 )
-from device_registry.issuance import renew_after
 from device_registry.model import CertificateStatus, Standing, TerminalState
-from device_registry.tables import certificates, sites, terminals
+from device_registry.tables import certificates, issuers, sites, terminals
 
 _STANDINGS = (
     select(
@@ -31,15 +33,22 @@ _STANDINGS = (
         terminals.c.serial_number,
         terminals.c.terminal_class,
         terminals.c.state,
+        terminals.c.state_since,
         certificates.c.status,
         certificates.c.fingerprint,
         certificates.c.issued_at,
         certificates.c.not_after,
         certificates.c.good_until,
         certificates.c.first_used_at,
+        issuers.c.state_since.label("tainted_at"),
     )
     .join(certificates, certificates.c.terminal_id == terminals.c.terminal_id)
     .join(sites, sites.c.site_id == terminals.c.site_id)
+    .join(
+        issuers,
+        and_(issuers.c.issuer_id == certificates.c.issuer_id, issuers.c.state == IssuerState.TAINTED),
+        isouter=True,
+    )
 )
 # Revoked ones stay in memory: they come back again and again. Retired ones do not; nobody should have them any more.
 _KNOWN = _STANDINGS.where(certificates.c.status != CertificateStatus.RETIRED)
@@ -52,6 +61,7 @@ _STATE_REFUSALS: Mapping[TerminalState, Callable[..., TerminalRefusedError]] = M
         TerminalState.SUSPENDED: TerminalSuspendedError,
         TerminalState.QUARANTINED: TerminalQuarantinedError,
         TerminalState.REVOKED: TerminalRevokedError,
+        TerminalState.BANNED: TerminalBannedError,
         TerminalState.RETIRED: TerminalRetiredError,
     }
 )
@@ -69,8 +79,10 @@ def admit(standing: Standing, now: datetime) -> None:
 
     An ENROLLED terminal is let in with the certificate it has never used: that use is what makes it ACTIVE, so the
     caller calls `Registry.first_use` before anything else whenever `first_use_pending` is set. Revoked outranks
-    suspended outranks expired.
+    suspended outranks expired. Who was evicted is told that the certificate is revoked: enrolling again helps.
     """
+    if standing.state is TerminalState.REGISTERED and standing.certificate_status is CertificateStatus.REVOKED:
+        raise CertificateRevokedError(fingerprint=standing.fingerprint)
     if standing.state not in _ADMITTED:
         raise _STATE_REFUSALS[standing.state](terminal_id=standing.terminal_id)
     if refusal := _CERTIFICATE_REFUSALS.get(standing.certificate_status):
@@ -78,9 +90,15 @@ def admit(standing: Standing, now: datetime) -> None:
     if now >= standing.not_after:
         if standing.certificate_status is CertificateStatus.SUPERSEDED:
             raise CertificateRetiredError(fingerprint=standing.fingerprint)
-        raise CertificateExpiredError(fingerprint=standing.fingerprint)
+        raise CertificateExpiredError(fingerprint=standing.fingerprint, platform_time=now, not_after=standing.not_after)
     if standing.state is TerminalState.ENROLLED and not standing.first_use_pending:
         raise TerminalNotEnrolledError(terminal_id=standing.terminal_id)
+
+
+def refuse_state(state: TerminalState, *, terminal_id: str) -> None:
+    """Raise when a terminal in this state is not let in, whatever it shows."""
+    if state not in _ADMITTED:
+        raise _STATE_REFUSALS[state](terminal_id=terminal_id)
 
 
 def find_standing(connection: Connection, fingerprint: str) -> Standing | None:
@@ -167,6 +185,12 @@ def _standing(row: RowMapping) -> Standing:
         certificate_status=row["status"],
         fingerprint=row["fingerprint"],
         not_after=row["good_until"] if superseded else row["not_after"],
-        renew_after=renew_after(issued_at=row["issued_at"], not_after=row["not_after"]),
+        renew_after=renew_after(
+            issued_at=row["issued_at"],
+            not_after=row["not_after"],
+            fingerprint=row["fingerprint"],
+            tainted_at=row["tainted_at"],
+        ),
         first_use_pending=row["status"] is CertificateStatus.CURRENT and row["first_used_at"] is None,
+        state_since=row["state_since"],
     )

@@ -1,0 +1,1 @@
+"""Who did what: the hash-chained log and its signed checkpoints."""

@@ -1,0 +1,1 @@
+"""How the fleet stands: rules, findings, where terminals are, and the count of all."""

@@ -1,0 +1,123 @@
+"""Every terminal as the fleet checks see it, read in one pass: one statement, however many there are."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+
+from sqlalchemy import Connection, RowMapping, and_, exists, select
+
+from device_registry.errors import FieldInvalidError
+from device_registry.fleet.places import OpeningHours, Place
+from device_registry.fleet.subject import Subject
+from device_registry.fleet.whereabouts import origins_from, positions_from
+from device_registry.makers.approvals import MakerState
+from device_registry.model import CertificateStatus, TerminalState
+from device_registry.tables import (
+    certificates,
+    device_models,
+    firmware,
+    issuers,
+    manufacturers,
+    sites,
+    terminals,
+    vitals,
+)
+
+_ROWS_AT_ONCE = 1000
+_ANY_FIRMWARE = firmware.alias("any_firmware")
+_SUBJECTS = (
+    select(
+        terminals.c.terminal_id,
+        terminals.c.state,
+        terminals.c.state_since,
+        sites.c.latitude,
+        sites.c.longitude,
+        sites.c.radius_metres,
+        sites.c.opening_hours,
+        vitals.c.is_connected,
+        vitals.c.last_seen_at,
+        vitals.c.clock_skew,
+        vitals.c.recent_origins,
+        vitals.c.recent_positions,
+        vitals.c.firmware_version,
+        certificates.c.not_before.label("certificate_not_before"),
+        certificates.c.not_after.label("certificate_not_after"),
+        issuers.c.state.label("issuer_state"),
+        device_models.c.certification_expires_on,
+        firmware.c.state.label("firmware_state"),
+        exists().where(_ANY_FIRMWARE.c.model_id == device_models.c.model_id).label("model_has_firmware"),
+    )
+    .select_from(terminals)
+    .join(sites, sites.c.site_id == terminals.c.site_id)
+    .join(vitals, vitals.c.terminal_id == terminals.c.terminal_id)
+    .outerjoin(
+        certificates,
+        and_(certificates.c.terminal_id == terminals.c.terminal_id, certificates.c.status == CertificateStatus.CURRENT),
+    )
+    .outerjoin(issuers, issuers.c.issuer_id == certificates.c.issuer_id)
+    .outerjoin(
+        manufacturers,
+        and_(manufacturers.c.name == terminals.c.manufacturer, manufacturers.c.state == MakerState.APPROVED),
+    )
+    .outerjoin(
+        device_models,
+        and_(
+            device_models.c.manufacturer_id == manufacturers.c.manufacturer_id,
+            device_models.c.name == terminals.c.model,
+            device_models.c.state == MakerState.APPROVED,
+        ),
+    )
+    .outerjoin(
+        firmware,
+        and_(firmware.c.model_id == device_models.c.model_id, firmware.c.version == vitals.c.firmware_version),
+    )
+    .where(terminals.c.state != TerminalState.RETIRED)
+)
+
+
+def all_subjects(connection: Connection, *, last_uses: Mapping[str, datetime], zone: tzinfo) -> Iterator[Subject]:
+    """Return every terminal that is not retired.
+
+    Args:
+        connection: where to read.
+        last_uses: when terminals last looked at a face or settled, by terminal.
+        zone: of the clocks at the sites.
+    """
+    rows = connection.execute(_SUBJECTS.execution_options(yield_per=_ROWS_AT_ONCE)).mappings()
+    return (_subject(row, last_uses.get(row["terminal_id"]), zone) for row in rows)
+
+
+def _subject(row: RowMapping, last_used_at: datetime | None, zone: tzinfo) -> Subject:
+    return Subject(
+        terminal_id=row["terminal_id"],
+        state=row["state"],
+        state_since=row["state_since"],
+        place=_place(row),
+        opening_hours=_hours(row["opening_hours"]),
+        is_connected=row["is_connected"],
+        last_seen_at=row["last_seen_at"],
+        clock_skew=row["clock_skew"],
+        origins=tuple(origins_from(row["recent_origins"])),
+        positions=tuple(positions_from(row["recent_positions"])),
+        certificate_not_before=row["certificate_not_before"],
+        certificate_not_after=row["certificate_not_after"],
+        issuer_state=row["issuer_state"],
+        firmware_version=row["firmware_version"],
+        firmware_state=row["firmware_state"],
+        model_has_firmware=bool(row["model_has_firmware"]),
+        certification_expires_on=row["certification_expires_on"],
+        last_used_at=None if last_used_at is None else last_used_at.astimezone(zone),
+    )
+
+
+def _place(row: RowMapping) -> Place | None:
+    if row["latitude"] is None or row["longitude"] is None or row["radius_metres"] is None:
+        return None
+    return Place(latitude=row["latitude"], longitude=row["longitude"], radius_metres=row["radius_metres"])
+
+
+def _hours(text: str | None) -> OpeningHours | None:
+    """Return the hours; a text that nobody can read (written past `SitePlaces`) must not stop the whole audit."""
+    try:
+        return None if text is None else OpeningHours.from_text(text)
+    except FieldInvalidError:
+        return None

@@ -1,0 +1,1 @@
+"""Who may use the admin API, and in which role."""

@@ -1,0 +1,1 @@
+"""One command for many terminals, at a pace, and which terminals will miss their rotation."""
