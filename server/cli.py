@@ -19,8 +19,8 @@ from server.commands.mistakes import ExitCode, Mistake, explain
 from server.commands.session import Session
 
 VERBS: Final = (
-    "serve", "ca", "site", "terminal", "command", "person", "face", "models", "ledger", "audit", "config", "docs",
-    "demo", "bench",
+    "serve", "ca", "operator", "site", "terminal", "maker", "firmware", "ticket", "fleet", "command", "rollout",
+    "person", "face", "models", "ledger", "revocation", "audit", "config", "docs", "demo", "bench",
 )  # fmt: skip
 """Each is `app` in the module of `server.commands` with its name, in the order of `--help`."""
 
@@ -68,12 +68,23 @@ def shualian(
             "--config", metavar="FILE", help="TOML file with settings; SHUALIAN_SECTION_KEY variables win over it."
         ),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="HOST:PORT",
+            help="Speak to this platform's admin port; without it, to the one on this machine.",
+        ),
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--as", metavar="FOLDER", help="Folder of the operator who speaks to a server.")
+    ] = None,
     show_version: Annotated[  # noqa: ARG001 - answered by its callback
         bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Make the session that every verb asks for its configuration."""
-    context.obj = Session(config_path=config)
+    context.obj = Session(config_path=config, given_server=server, given_folder=folder)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,9 +10,12 @@ from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
 
 from device_registry.model import DEFAULT_POLICY
+from server.ports import AdminClient, AdminListener, Diagnostics, EnrollmentListener, HttpListener, TerminalListener
 from server.settings import Between, ConfigError, Setting, read_settings, settings_of
+from server.trust import AuthoritySettings, KeyBackend, Tls
 
 PREFIX = "SHUALIAN_"
 
@@ -24,8 +27,6 @@ _MS, _S, _MIN, _H, _D = (
     timedelta(days=1),
 )
 
-Port = Annotated[int, Between(0, 65535)]
-
 
 class LogLevel(StrEnum):
     """From how important on a log line is written."""
@@ -34,70 +35,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentListener:
-    """The port for terminals that have no certificate yet: server TLS, EnrollmentService alone."""
-
-    enabled: bool = True
-    """Whether the port is opened. Close it when no terminal is being installed."""
-    address: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Port = 7443
-    """Port to listen on; 0 takes any free one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TerminalListener:
-    """The port for enrolled terminals: mutual TLS."""
-
-    enabled: bool = True
-    """Whether the port is opened."""
-    address: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Port = 7444
-    """Port to listen on; 0 takes any free one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpListener:
-    """The port for Prometheus and probes: /metrics, /livez, /readyz, in clear text; keep it inside."""
-
-    enabled: bool = True
-    """Whether the port is opened."""
-    address: str = "127.0.0.1"
-    """Address to listen on."""
-    port: Port = 7480
-    """Port to listen on; 0 takes any free one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnostics:
-    """A unix socket in a folder only its owner can enter: reflection, channelz and health, for who runs the machine."""
-
-    enabled: bool = True
-    """Whether the socket is opened."""
-    socket: Path | None = None
-    """Path of the socket; `data_dir/run/diagnostics.sock` when empty. At most 100 bytes long."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tls:
-    """The server's own certificate and the passphrase of the authority that issues it."""
-
-    hostnames: tuple[str, ...] = ("localhost", "127.0.0.1")
-    """Names and addresses terminals reach this server by; they go into its certificate."""
-    certificate: Path | None = None
-    """PEM chain of a certificate from elsewhere, leaf first; empty: the authority issues one at start and renews it."""
-    private_key: Path | None = None
-    """PEM key of that certificate; both or neither."""
-    server_lifetime: Annotated[timedelta, Between(1 * _H, 90 * _D)] = 30 * _D
-    """Life of a server certificate that the authority issues; renewed at two thirds of it."""
-    reload_interval: Annotated[timedelta, Between(100 * _MS, 1 * _H)] = 10 * _S
-    """How often certificate and trust bundle are looked at for change. New connections use the new ones."""
-    ca_passphrase: Path | None = None
-    """File with the passphrase of the issuing key; `data_dir/keys/ca-passphrase` when empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +53,12 @@ class RegistrySettings:
     """Life of a terminal's certificate; renewed from two thirds of it."""
     renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.renewal_grace
     """How long an old certificate is good beside its successor when that one is never used."""
+    grace_class_i: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_i
+    """How long after its end a certificate of a class I terminal can be renewed, once, at the enrollment port."""
+    grace_class_ii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_ii
+    """The same for class II."""
+    grace_class_iii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_iii
+    """The same for class III."""
     heartbeat_interval: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = DEFAULT_POLICY.heartbeat_interval
     """How often a terminal is asked to send a heartbeat."""
     overdue_after: Annotated[timedelta, Between(2 * _S, 1 * _H)] = DEFAULT_POLICY.overdue_after
@@ -124,8 +67,14 @@ class RegistrySettings:
     """Connections within `flapping_window` from which on a terminal is flapping."""
     flapping_window: Annotated[timedelta, Between(1 * _MIN, 1 * _D)] = DEFAULT_POLICY.flapping_window
     """See `flapping_connects`."""
-    command_lifetime: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.command_lifetime
-    """After this a command that was not answered is void."""
+    witness: Path | None = None
+    """File that repeats every revocation outside the database, best on another disk, outside of what backups bring
+    back; `data_dir/witness/revocations.jsonl` when empty. Platforms that share a database share it: see
+    docs/operations/revocation.md."""
+    checkpoints: Path | None = None
+    """File of the audit log's signed checkpoints, likewise; `data_dir/witness/checkpoints.jsonl` when empty."""
+    checkpoint_interval: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = 1 * _H
+    """How often the audit log is signed, when something was written."""
     clock_skew_warning: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 30 * _S
     """Difference between a terminal's clock and ours from which on it is logged."""
 
@@ -189,7 +138,7 @@ class StoreSettings:
     """The database."""
 
     url: str = ""
-    """SQLAlchemy URL without a password; SQLite in `data_dir/shualian.sqlite` when empty."""
+    """`postgresql://user@host/database?passfile=/path`, never with a password; SQLite in `data_dir` when empty."""
     queue_length_max: Annotated[int, Between(1, 1_000_000)] = 4_096
     """Writes that may wait; one more is refused at once."""
     batch_max: Annotated[int, Between(1, 10_000)] = 256
@@ -200,6 +149,16 @@ class StoreSettings:
     """How often changes made by other processes are looked for; half of what I2 allows at the very most."""
     lag_max: Annotated[timedelta, Between(500 * _MS, 10 * _S)] = 2 * _S
     """When changes could not be followed for longer than this, every terminal is refused: its standing may be stale."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """The fleet checks: how often every terminal is looked at, and by which policy."""
+
+    audit_interval: Annotated[timedelta, Between(100 * _MS, 5 * _MIN)] = 2 * _MIN
+    """How often the fleet is audited, over all replicas together."""
+    risk_policy: Path | None = None
+    """TOML file with what is different from the shipped `device_registry/fleet/risk_policy.toml`; empty: nothing is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,13 +217,17 @@ class Config:
     """Your own manifest of models, laid over the one that is shipped; see docs/models.md."""
     enrollment: EnrollmentListener = field(default_factory=EnrollmentListener)
     terminal: TerminalListener = field(default_factory=TerminalListener)
+    admin: AdminListener = field(default_factory=AdminListener)
+    admin_client: AdminClient = field(default_factory=AdminClient)
     http: HttpListener = field(default_factory=HttpListener)
     diagnostics: Diagnostics = field(default_factory=Diagnostics)
     tls: Tls = field(default_factory=Tls)
+    authority: AuthoritySettings = field(default_factory=AuthoritySettings)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     face: FaceSettings = field(default_factory=FaceSettings)
     settlement: SettlementSettings = field(default_factory=SettlementSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
 
@@ -284,9 +247,24 @@ class Config:
         return self.tls.ca_passphrase or self.keys_dir / "ca-passphrase"
 
     @property
+    def hsm_pin(self) -> Path:
+        """File with the user PIN of the token that holds the issuing keys."""
+        return self.authority.pin_file or self.keys_dir / "hsm-pin"
+
+    @property
     def database_url(self) -> str:
         """Where the database is."""
         return self.store.url or f"sqlite:///{self.data_dir / 'shualian.sqlite'}"
+
+    @property
+    def witness(self) -> Path:
+        """Where the revocations are repeated outside the database."""
+        return self.registry.witness or self.data_dir / "witness" / "revocations.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the audit log's checkpoints are kept outside the database."""
+        return self.registry.checkpoints or self.data_dir / "witness" / "checkpoints.jsonl"
 
     @property
     def diagnostics_socket(self) -> Path:
@@ -316,6 +294,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     """Yield what is wrong between settings that are each right."""
     if (config.tls.certificate is None) != (config.tls.private_key is None):
         yield "tls.certificate and tls.private_key: name both or neither"
+    if config.authority.backend is KeyBackend.PKCS11 and config.authority.pkcs11_module is None:
+        yield "authority.pkcs11_module: name the token's library when authority.backend is pkcs11"
     if config.registry.overdue_after < 2 * config.registry.heartbeat_interval:
         yield "registry.overdue_after: must be at least two heartbeat intervals"
     if config.registry.nonces_open_per_address_max > config.registry.nonces_open_max:
@@ -326,3 +306,13 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "limits.face_sessions_per_terminal_max: must not be above limits.face_sessions_max"
     if config.store.lag_max < 2 * config.store.poll_interval:
         yield "store.lag_max: must be at least two poll intervals"
+    yield from _database_mistakes(config.store.url)
+
+
+def _database_mistakes(url: str) -> Iterator[str]:
+    """Yield what is wrong with the database's URL, without repeating it: it may hold what it must not."""
+    parts = urlsplit(url)
+    if url and parts.scheme.partition("+")[0] not in {"sqlite", "postgresql"}:
+        yield "store.url: must begin with sqlite:/// or postgresql://"
+    if parts.password is not None or "password" in parse_qs(parts.query):
+        yield "store.url: must not hold a password; name a file with ?passfile=/path, see docs/operations/postgresql.md"

@@ -1,13 +1,15 @@
 """How does a message become a record, and a record a message? Pure, both ways, one pair for each thing."""
 
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from device_registry import model as registry
-from device_registry.commands import HEARTBEAT_INTERVAL
+from device_registry.commands.command_parameters import HEARTBEAT_INTERVAL, URL
+from device_registry.commands.command_records import CommandAction, CommandOutcome
+from device_registry.commands.commands import Delivery
+from device_registry.fleet.places import Position
 from face_pipeline import Action, Guidance, Outcome, Progress
 from face_pipeline import Frame as PipelineFrame
 from server.refusals import FieldViolation, InvalidRequestError
@@ -52,10 +54,18 @@ _CAMERA_STATES = {
     device_pb2.CAMERA_STATE_FAILED: registry.CameraState.FAILED,
 }
 _COMMAND_OUTCOMES = {
-    device_pb2.COMMAND_OUTCOME_DONE: registry.CommandOutcome.DONE,
-    device_pb2.COMMAND_OUTCOME_FAILED: registry.CommandOutcome.FAILED,
-    device_pb2.COMMAND_OUTCOME_UNSUPPORTED: registry.CommandOutcome.UNSUPPORTED,
+    device_pb2.COMMAND_OUTCOME_DONE: CommandOutcome.DONE,
+    device_pb2.COMMAND_OUTCOME_FAILED: CommandOutcome.FAILED,
+    device_pb2.COMMAND_OUTCOME_UNSUPPORTED: CommandOutcome.UNSUPPORTED,
 }
+
+
+def position(message: device_pb2.Hello) -> Position | None:
+    """Return where a terminal says it stands, None when it does not say."""
+    if not message.HasField("position"):
+        return None
+    said = message.position
+    return Position(latitude=said.latitude, longitude=said.longitude, accuracy_metres=said.accuracy_metres)
 
 
 def heartbeat_report(message: device_pb2.Heartbeat) -> registry.HeartbeatReport:
@@ -68,22 +78,47 @@ def heartbeat_report(message: device_pb2.Heartbeat) -> registry.HeartbeatReport:
     )
 
 
-def command_outcome(message: device_pb2.CommandResult) -> registry.CommandOutcome:
+def command_outcome(message: device_pb2.CommandResult) -> CommandOutcome:
     """Return how a command went."""
     return _COMMAND_OUTCOMES[message.outcome]
 
 
-def command(record: registry.Command) -> device_pb2.Command:
+def command(delivery: Delivery) -> device_pb2.Command:
     """Return a command as the terminal reads it."""
-    make = partial(device_pb2.Command, command_id=record.command_id, expires_at=timestamp(record.expires_at))
+    record = delivery.command
+    message = device_pb2.Command(command_id=record.command_id, expires_at=timestamp(record.expires_at))
     match record.action:
-        case registry.CommandAction.RENEW_CERTIFICATE:
-            return make(renew_certificate=device_pb2.RenewCertificateCommand())
-        case registry.CommandAction.SET_CONFIGURATION:
+        case CommandAction.RENEW_CERTIFICATE:
+            message.renew_certificate.SetInParent()
+        case CommandAction.SET_CONFIGURATION:
             interval = timedelta(milliseconds=int(record.parameters[HEARTBEAT_INTERVAL]))
-            return make(set_configuration=device_pb2.SetConfigurationCommand(heartbeat_interval=duration(interval)))
-        case registry.CommandAction.COLLECT_DIAGNOSTICS:
-            return make(collect_diagnostics=device_pb2.CollectDiagnosticsCommand())
+            message.set_configuration.heartbeat_interval.FromTimedelta(interval)
+        case CommandAction.COLLECT_DIAGNOSTICS:
+            message.collect_diagnostics.SetInParent()
+        case CommandAction.OFFER_FIRMWARE:
+            message.offer_firmware.CopyFrom(_firmware_offer(delivery))
+        case CommandAction.RESTART:
+            message.restart.SetInParent()
+        case CommandAction.LOCK:
+            message.lock.SetInParent()
+        case CommandAction.UNLOCK:
+            message.unlock.SetInParent()
+    return message
+
+
+def _firmware_offer(delivery: Delivery) -> device_pb2.OfferFirmwareCommand:
+    firmware = delivery.firmware
+    if firmware is None:
+        raise ValueError("an offer without its firmware")
+    return device_pb2.OfferFirmwareCommand(
+        model=firmware.model,
+        version=firmware.version,
+        sha256=firmware.sha256,
+        size_bytes=firmware.size_bytes,
+        url=str(delivery.command.parameters[URL]),
+        manifest=firmware.manifest,
+        signature=firmware.signature,
+    )
 
 
 # Faces

@@ -15,11 +15,12 @@ from face_pipeline.runtime import InferenceError
 from server import refusals
 from server.answers import Answer, Reply, reply_from
 from server.credentials import errors as credentials
+from server.enrollment_answers import ENROLLMENT
+from server.next_actions import with_next_actions
+from server.revocation_answers import REVOCATION
 from server.settlement import errors as settlement
 from server.store import errors as store
 
-DOMAIN = "shualian"
-"""`ErrorInfo.domain` of everything that this platform answers."""
 INTERNAL_REASON = "INTERNAL"
 
 ABORTED = StatusCode.ABORTED
@@ -48,6 +49,12 @@ _TRANSPORT: dict[type[Exception], Answer] = {
     refusals.InvalidRequestError: _row(INVALID_ARGUMENT, "The request breaks the contract; see the field violations."),
     refusals.MethodUnknownError: _row(UNIMPLEMENTED, "There is no such method here."),
     refusals.CertificateMissingError: _row(UNAUTHENTICATED, "Connect with the terminal's certificate."),
+    refusals.TerminalCertificateError: _row(
+        PERMISSION_DENIED, "This is a terminal's certificate. Connect with an operator's."
+    ),
+    refusals.RoleMissingError: _row(
+        PERMISSION_DENIED, "Your role does not cover this. Ask a colleague who has the needed one.", "needed"
+    ),
     refusals.StandingStaleError: _row(
         UNAVAILABLE, "The platform cannot vouch for anyone right now. Try again.", retry_after=_SOON
     ),
@@ -57,6 +64,7 @@ _TRANSPORT: dict[type[Exception], Answer] = {
     refusals.CallsOpenError: _row(RESOURCE_EXHAUSTED, "Too many calls are open. End one first."),
     refusals.FaceSessionsOpenError: _row(RESOURCE_EXHAUSTED, "Too many face sessions are open on this terminal."),
     refusals.FaceSessionsFullError: _row(RESOURCE_EXHAUSTED, "All places for face sessions are taken. Try again."),
+    refusals.WatchesOpenError: _row(RESOURCE_EXHAUSTED, "Too many operators are watching. End one watch first."),
     refusals.FramesExceededError: _row(RESOURCE_EXHAUSTED, "The session took as many frames as it may. Begin again."),
     refusals.StreamOrderError: _row(INVALID_ARGUMENT, "This message does not belong here.", "expected"),
     refusals.StreamStalledError: _row(ABORTED, "Nothing came for too long. Begin again."),
@@ -71,7 +79,9 @@ _REGISTRY: dict[type[Exception], Answer] = {
     registry.IllegalTransitionError: _row(FAILED_PRECONDITION, "The terminal's state does not allow this."),
     registry.TransitionLostError: _row(ABORTED, "The terminal's state changed in the same moment. Look again."),
     registry.TerminalUnknownError: _row(NOT_FOUND, "There is no such terminal."),
-    registry.TerminalNotEnrolledError: _row(FAILED_PRECONDITION, "The terminal is not enrolled yet."),
+    registry.TerminalNotEnrolledError: _row(
+        FAILED_PRECONDITION, "The terminal has no certificate that counts. Enroll it."
+    ),
     registry.TerminalSuspendedError: _row(
         PERMISSION_DENIED, "This terminal is suspended. Ask the platform's operators."
     ),
@@ -79,7 +89,7 @@ _REGISTRY: dict[type[Exception], Answer] = {
         PERMISSION_DENIED, "This terminal is in quarantine. Ask the platform's operators."
     ),
     registry.TerminalRevokedError: _row(
-        PERMISSION_DENIED, "This terminal's certificate is revoked. Register and enroll it again."
+        PERMISSION_DENIED, "This terminal is revoked. It comes back only when it is registered anew."
     ),
     registry.TerminalRetiredError: _row(PERMISSION_DENIED, "This terminal was taken out of service."),
     registry.CertificateUnknownError: _row(UNAUTHENTICATED, "No terminal here has this certificate."),
@@ -89,9 +99,22 @@ _REGISTRY: dict[type[Exception], Answer] = {
         PERMISSION_DENIED, "This certificate is revoked. Enroll the terminal again."
     ),
     registry.CertificateExpiredError: _row(
-        UNAUTHENTICATED, "This certificate's time is over. Enroll the terminal again."
+        UNAUTHENTICATED,
+        "This certificate's time is over. Renew it with EnrollmentService.RenewExpired, or enroll the terminal again.",
+        "platform_time",
+        "not_after",
     ),
     registry.CertificateUnreadableError: _row(UNAUTHENTICATED, "The certificate cannot be read."),
+    registry.OperatorUnknownError: _row(UNAUTHENTICATED, "No operator here has this certificate."),
+    registry.OperatorRevokedError: _row(PERMISSION_DENIED, "This operator was locked out. Ask the security team."),
+    registry.OperatorExpiredError: _row(
+        UNAUTHENTICATED, "This operator's certificate has lapsed. Ask the security team for a new one."
+    ),
+    registry.OperatorCertificateRetiredError: _row(
+        UNAUTHENTICATED, "This certificate was replaced. Use the operator's newer one."
+    ),
+    registry.OperatorNotFoundError: _row(NOT_FOUND, "There is no such operator."),
+    registry.OperatorExistsError: _row(ALREADY_EXISTS, "An operator with this name has a good certificate already."),
     registry.TokenRefusedError: _row(
         UNAUTHENTICATED, "Token and serial number do not belong together. Ask for a new token.", field="token"
     ),
@@ -115,12 +138,58 @@ _REGISTRY: dict[type[Exception], Answer] = {
     registry.CommandInvalidError: _row(INVALID_ARGUMENT, "The command does not take these parameters."),
     registry.CommandUnknownError: _row(NOT_FOUND, "This terminal was never given a command with this id."),
     registry.TooManyCommandsError: _row(RESOURCE_EXHAUSTED, "Too many commands of this terminal are unanswered."),
+    registry.CommandOverError: _row(FAILED_PRECONDITION, "The command is over; nothing is left to take back."),
+    registry.IdempotencyKeyReusedError: _row(
+        ALREADY_EXISTS, "This idempotency key belongs to another request. Make a new one.", field="idempotency_key"
+    ),
+    registry.FirmwareUnfitError: _row(
+        FAILED_PRECONDITION, "This firmware is not approved for offers. Approve one, or choose another.", "state"
+    ),
+    registry.FirmwareOfAnotherModelError: _row(
+        FAILED_PRECONDITION, "The firmware is for another model than this terminal.", "model"
+    ),
+    registry.RolloutUnknownError: _row(NOT_FOUND, "There is no such rollout."),
+    registry.RolloutStateError: _row(FAILED_PRECONDITION, "The rollout's state does not allow this.", "state"),
+    registry.RolloutEmptyError: _row(FAILED_PRECONDITION, "No terminal in service fits the selection. Widen it."),
+    registry.RolloutTooLargeError: _row(
+        FAILED_PRECONDITION, "Too many terminals fit the selection. Narrow it, by region or site.", "members_max"
+    ),
+    registry.TooManyRolloutsError: _row(FAILED_PRECONDITION, "Too many rollouts are open. End one first."),
+    registry.FindingUnknownError: _row(NOT_FOUND, "There is no such finding."),
+    registry.FindingStateError: _row(FAILED_PRECONDITION, "The finding is too far on for this. Look at its state."),
+    registry.RiskPolicyError: _OURS,
     registry.AuthorityExistsError: _OURS,
     registry.AuthorityMissingError: _OURS,
     registry.AuthorityBrokenError: _OURS,
     registry.KeyExposedError: _OURS,
     registry.PassphraseRefusedError: _OURS,
     registry.AuthorityExpiredError: _OURS,
+    registry.IssuerKeyMismatchError: _OURS,
+    registry.IssuerUnknownError: _row(NOT_FOUND, "There is no such issuing authority."),
+    registry.IssuerTransitionError: _row(
+        FAILED_PRECONDITION, "The issuing authority's state does not allow this.", "state", "wanted"
+    ),
+    registry.IssuerPendingError: _row(
+        FAILED_PRECONDITION, "Another issuing authority is prepared. Activate or revoke it first.", "issuer_id"
+    ),
+    registry.IssuerNotInstalledError: _row(
+        FAILED_PRECONDITION, "The issuing authority has no certificate yet. Let the root sign it and install that."
+    ),
+    registry.IssuerCertificateRefusedError: _row(
+        INVALID_ARGUMENT, "The certificate does not fit the prepared key.", "detail", field="certificate_der"
+    ),
+    registry.IssuerInUseError: _row(
+        FAILED_PRECONDITION,
+        "Terminals or operators still depend on this issuing authority. Renew them first.",
+        "terminals",
+        "operators",
+    ),
+    registry.IssuingKeyMissingError: _row(
+        UNAVAILABLE, "No certificate can be signed right now. Try again.", retry_after=timedelta(seconds=30)
+    ),
+    registry.HsmUnavailableError: _row(
+        UNAVAILABLE, "No certificate can be signed right now. Try again.", retry_after=timedelta(seconds=30)
+    ),
 }
 
 _FACE: dict[type[Exception], Answer] = {
@@ -236,14 +305,20 @@ _CREDENTIALS: dict[type[Exception], Answer] = {
     credentials.PinCheckBusyError: _row(UNAVAILABLE, "Too many PINs are being checked. Try again.", retry_after=_SOON),
 }
 
-ANSWERS: dict[type[Exception], Answer] = {
-    **_TRANSPORT,
-    **_REGISTRY,
-    **_FACE,
-    **_CREDENTIALS,
-    **_SETTLEMENT,
-    **_STORE,
-}
+ANSWERS: dict[type[Exception], Answer] = with_next_actions(
+    {
+        **_TRANSPORT,
+        **_REGISTRY,
+        **ENROLLMENT,
+        **REVOCATION,
+        **_FACE,
+        **_CREDENTIALS,
+        **_SETTLEMENT,
+        **_STORE,
+    }
+)
+
+_UNFORESEEN = with_next_actions({Exception: _OURS})[Exception]
 
 ROOTS: tuple[type[Exception], ...] = (
     refusals.RefusalError,
@@ -260,7 +335,7 @@ def reply_to(error: Exception) -> Reply:
     """Return what the caller reads about an error; of one without a row, nothing but that it happened."""
     answer = next((ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS), None)
     if answer is None:
-        return reply_from(error, _OURS, INTERNAL_REASON)
+        return reply_from(error, _UNFORESEEN, INTERNAL_REASON)
     return reply_from(error, answer, getattr(error, "reason", INTERNAL_REASON))
 
 
@@ -270,14 +345,14 @@ def as_markdown() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield "| Reason | Status | What the caller reads | Retry |"
-    yield "| --- | --- | --- | --- |"
+    yield "| Reason | Status | What the caller reads | Next action | Retry |"
+    yield "| --- | --- | --- | --- | --- |"
     rows = {getattr(kind, "reason", kind.__name__): (kind, answer) for kind, answer in ANSWERS.items()}
     for reason, (kind, answer) in sorted(rows.items()):
         retry = "as told in `RetryInfo`" if _says_when(kind, answer) else ""
         details = f" Metadata: {', '.join(f'`{name}`' for name in answer.details)}." if answer.details else ""
-        yield f"| `{reason}` | {answer.code.name} | {answer.public}{details} | {retry} |"
-    yield f"| `{INTERNAL_REASON}` | {INTERNAL.name} | {_OURS.public} | |"
+        yield f"| `{reason}` | {answer.code.name} | {answer.public}{details} | {answer.next_action} | {retry} |"
+    yield f"| `{INTERNAL_REASON}` | {INTERNAL.name} | {_OURS.public} | {_UNFORESEEN.next_action} | |"
 
 
 def _says_when(kind: type[Exception], answer: Answer) -> bool:

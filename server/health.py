@@ -1,10 +1,12 @@
 """Is the platform alive, and is it ready? Asked by probes, by load balancers and by Prometheus."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
+from types import MappingProxyType
+from typing import Protocol
 
 from monitoring.metrics import Metrics
 from server.store import StoreError, UnitOfWork, touch
@@ -18,28 +20,52 @@ CHECKED_WITHIN = timedelta(seconds=3)
 Check = Callable[[], Awaitable[bool]]
 
 
+class Follower(Protocol):
+    """Is told when the platform becomes ready or is so no more."""
+
+    async def __call__(self, *, is_ready: bool) -> None:
+        """Take it up."""
+
+
+_NONE: Mapping[str, Check] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """What was found: each check by name."""
 
     checks: dict[str, bool]
+    warnings: frozenset[str] = frozenset()
+    """Checks without which the platform goes on: to take it out of service would make things worse."""
 
     @property
     def is_ready(self) -> bool:
         """Whether all of them pass."""
-        return all(self.checks.values())
+        return all(is_passed for name, is_passed in self.checks.items() if name not in self.warnings)
 
 
 class Health:
     """Asks every part whether it can do its work."""
 
     def __init__(
-        self, *, checks: dict[str, Check], metrics: Metrics, checked_within: timedelta = CHECKED_WITHIN
+        self,
+        *,
+        checks: dict[str, Check],
+        metrics: Metrics,
+        warnings: Mapping[str, Check] = _NONE,
+        checked_within: timedelta = CHECKED_WITHIN,
     ) -> None:
-        self._checks = checks
+        self._checks = {**checks, **warnings}
+        self._warnings = frozenset(warnings)
         self._metrics = metrics
         self._checked_within = checked_within.total_seconds()
+        self._followers: list[Follower] = []
+        self._was_ready = True
         self.is_stopping = False
+
+    def follow(self, follower: Follower) -> None:
+        """Have somebody told whenever the answer to `readiness` changes."""
+        self._followers.append(follower)
 
     async def readiness(self) -> Readiness:
         """Return what is in order and what is not."""
@@ -47,7 +73,12 @@ class Health:
         checks = {**dict(zip(self._checks, passes, strict=True)), "running": not self.is_stopping}
         for name, is_passed in checks.items():
             self._metrics.ready.labels(name).set(is_passed)
-        return Readiness(checks=checks)
+        found = Readiness(checks=checks, warnings=self._warnings)
+        if found.is_ready is not self._was_ready:
+            self._was_ready = found.is_ready
+            for follower in self._followers:
+                await follower(is_ready=found.is_ready)
+        return found
 
     async def _passes(self, check: Check) -> bool:
         try:

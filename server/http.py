@@ -1,4 +1,4 @@
-"""The plain HTTP port: /metrics for Prometheus, /livez and /readyz for probes."""
+"""The plain HTTP port: /metrics for Prometheus, /livez and /readyz for probes, /crl/<issuer>.crl for everybody."""
 
 import asyncio
 import contextlib
@@ -11,13 +11,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from device_registry.errors import AuthorityError, IssuerUnknownError
 from monitoring.exporter import exposition
 from monitoring.metrics import Metrics
+from server.crl import RevocationLists
 from server.health import Health
+from server.store import StoreError
+
+CRL_MAX_AGE = 60
+"""Seconds for which a proxy may keep a revocation list."""
 
 
-def application(metrics: Metrics, health: Health) -> Starlette:
-    """Return the three pages."""
+def application(metrics: Metrics, health: Health, lists: RevocationLists) -> Starlette:
+    """Return the pages."""
 
     async def show_metrics(request: Request) -> Response:
         content_type, body = exposition(metrics.registry, request.headers.get("accept", ""))
@@ -32,11 +38,23 @@ def application(metrics: Metrics, health: Health) -> Starlette:
             {"ready": found.is_ready, "checks": found.checks}, status_code=200 if found.is_ready else 503
         )
 
+    async def show_revocation_list(request: Request) -> Response:
+        try:
+            signed = await lists.of(request.path_params["issuer_id"])
+        except IssuerUnknownError:
+            return PlainTextResponse("There is no such issuing authority.\n", status_code=404)
+        except (AuthorityError, StoreError):
+            return PlainTextResponse("The list cannot be signed right now.\n", status_code=503)
+        return Response(
+            signed.der, headers={"content-type": "application/pkix-crl", "cache-control": f"max-age={CRL_MAX_AGE}"}
+        )
+
     return Starlette(
         routes=[
             Route("/metrics", show_metrics),
             Route("/livez", show_life),
             Route("/readyz", show_readiness),
+            Route("/crl/{issuer_id:str}.crl", show_revocation_list),
         ]
     )
 

@@ -59,6 +59,8 @@ class Keyring:
     """Opens face templates."""
     assertion: ec.EllipticCurvePrivateKey = field(repr=False)
     """Signs face assertions."""
+    audit: ec.EllipticCurvePrivateKey = field(repr=False)
+    """Signs checkpoints of the audit log."""
 
 
 def make_keys(config: Config) -> list[Path]:
@@ -70,6 +72,7 @@ def make_keys(config: Config) -> list[Path]:
         _people_data(config): lambda: secrets.token_bytes(KEY_BYTES),
         _template(config): lambda: secrets.token_bytes(KEY_BYTES),
         _assertion(config): _new_signing_key,
+        _audit(config): _new_signing_key,
     }
     return [path for path, make in contents.items() if _written_new(path, make())]
 
@@ -83,12 +86,30 @@ def read_keys(config: Config) -> Keyring:
         KeyFileError: one is not what it should be.
     """
     return Keyring(
-        ca_passphrase=_read(config.ca_passphrase).strip(),
+        ca_passphrase=read_secret(config.ca_passphrase).strip(),
         people_index=_read_symmetric(_people_index(config)),
         people_data=_read_symmetric(_people_data(config)),
         template=_read_symmetric(_template(config)),
         assertion=_read_signing_key(_assertion(config)),
+        audit=_read_signing_key(_audit(config)),
     )
+
+
+def read_secret(path: Path) -> bytes:
+    """Return what a secret file holds, if nobody but its owner may read it.
+
+    Raises:
+        KeyFileMissingError: it is not there.
+        KeyFileExposedError: others may read it.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        content = path.read_bytes()
+    except OSError as error:
+        raise KeyFileMissingError(path=path, detail="missing; `shualian ca init` makes it") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyFileExposedError(path=path, detail=f"mode is {mode:o}, must be 600")
+    return content
 
 
 def _people_index(config: Config) -> Path:
@@ -105,6 +126,10 @@ def _template(config: Config) -> Path:
 
 def _assertion(config: Config) -> Path:
     return config.keys_dir / "assertion.pem"
+
+
+def _audit(config: Config) -> Path:
+    return config.keys_dir / "audit.pem"
 
 
 def _new_signing_key() -> bytes:
@@ -126,19 +151,8 @@ def _written_new(path: Path, content: bytes) -> bool:
     return True
 
 
-def _read(path: Path) -> bytes:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        content = path.read_bytes()
-    except OSError as error:
-        raise KeyFileMissingError(path=path, detail="missing; `shualian ca init` makes it") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyFileExposedError(path=path, detail=f"mode is {mode:o}, must be 600")
-    return content
-
-
 def _read_symmetric(path: Path) -> bytes:
-    key = _read(path)
+    key = read_secret(path)
     if len(key) != KEY_BYTES:
         raise KeyFileError(path=path, detail=f"must hold {KEY_BYTES} bytes")
     return key
@@ -146,7 +160,7 @@ def _read_symmetric(path: Path) -> bytes:
 
 def _read_signing_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
-        key = load_pem_private_key(_read(path), password=None)
+        key = load_pem_private_key(read_secret(path), password=None)
     except (ValueError, TypeError) as error:
         raise KeyFileError(path=path, detail="no PKCS#8 key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):

@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha import reflection
 
 from monitoring.exporter import watch_process
 from monitoring.metrics import Metrics
+from server.administration.services import add_all, service_names
 from server.config import Config, Limits
 from server.http import HttpServer, application
 from server.interceptors import Chain
@@ -49,13 +50,15 @@ _TERMINAL = tuple(
 )
 # gRPC reads a unary request before any layer of ours runs, so a stranger's connection gets little, not for long (I11).
 _STRANGERS: Mapping[str, int] = {
-    "grpc.max_receive_message_length": 65_536,  # token and signing request; the contract allows about 5 KiB
+    "grpc.max_receive_message_length": 65_536,  # the contract allows about 42 KiB: a factory chain and a request
     "grpc.max_connection_idle_ms": 30_000,
     "grpc.max_connection_age_ms": 60_000,
     "grpc.max_connection_age_grace_ms": 10_000,
 }
 # A terminal holds its control stream, so its connection is never idle; one without a call is of somebody we refused.
 _TERMINALS: Mapping[str, int] = {"grpc.max_connection_idle_ms": 600_000}
+# An operator's command is one connection with a call or two; a watch keeps its own open.
+_OPERATORS: Mapping[str, int] = {"grpc.max_connection_idle_ms": 300_000}
 _HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -66,6 +69,7 @@ class Ready:
     pid: int
     enrollment: str = ""
     terminal: str = ""
+    admin: str = ""
     http: str = ""
     diagnostics: str = ""
 
@@ -129,32 +133,45 @@ class _Listeners:
     async def start(self) -> Ready:
         """Open what is switched on; return where."""
         config = self._platform.config
-        for name in (_ENROLLMENT, *_TERMINAL, ""):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._show_health(is_ready=True)
+        self._platform.health.follow(self._show_health)
         ready = Ready(
             pid=os.getpid(),
             enrollment=await self._open_enrollment() if config.enrollment.enabled else "",
             terminal=await self._open_terminal() if config.terminal.enabled else "",
+            admin=await self._open_admin() if config.admin.enabled else "",
             diagnostics=await self._open_diagnostics() if config.diagnostics.enabled else "",
         )
         if not config.http.enabled:
             return ready
-        app = application(self._platform.metrics, self._platform.health)
+        app = application(self._platform.metrics, self._platform.health, self._platform.revocation_lists)
         self._http = HttpServer(app, address=config.http.address, port=config.http.port)
         self._http.start()
         return Ready(**{**asdict(ready), "http": _host_and_port(config.http.address, self._http.port)})
 
     async def stop(self) -> None:
-        """Readiness off, terminals told to come back, running calls finished within the grace, ports closed."""
+        """Readiness off, ports closed, terminals told to come back, running calls finished within the grace.
+
+        The ports close before the goodbyes: with thousands to tell, the first would be back before the last has heard.
+        """
         limits = self._platform.config.limits
         self._platform.health.is_stopping = True
         await self._health.enter_graceful_shutdown()
+        grace = limits.stop_grace.total_seconds()
+        stopping = [asyncio.create_task(server.stop(grace)) for server in self._servers]
+        await asyncio.sleep(0)  # each takes its first step: no new connection, no new call
         await self._platform.control.say_goodbye(limits.reconnect_spread)
-        await asyncio.gather(*(server.stop(limits.stop_grace.total_seconds()) for server in self._servers))
+        await asyncio.gather(*stopping)
         if self._http is not None:
             await self._http.stop()
         if self._socket is not None:
             self._socket.unlink(missing_ok=True)
+
+    async def _show_health(self, *, is_ready: bool) -> None:
+        """Let gRPC's own health service say what /readyz says."""
+        states = health_pb2.HealthCheckResponse
+        for name in (_ENROLLMENT, *_TERMINAL, ""):
+            await self._health.set(name, states.SERVING if is_ready else states.NOT_SERVING)
 
     async def _open_enrollment(self) -> str:
         listener = self._platform.config.enrollment
@@ -172,6 +189,13 @@ class _Listeners:
         reflection.enable_server_reflection((*_TERMINAL, _HEALTH, reflection.SERVICE_NAME), server)
         return await self._open(server, listener.address, listener.port, require_client=True)
 
+    async def _open_admin(self) -> str:
+        listener = self._platform.config.admin
+        server = self._server(self._platform.admin.chain, _OPERATORS)
+        add_all(self._platform.admin.parts, server)
+        reflection.enable_server_reflection((*service_names(), reflection.SERVICE_NAME), server)
+        return await self._open(server, listener.address, listener.port, require_client=True)
+
     async def _open_diagnostics(self) -> str:
         """Open the unix socket; the folder's mode is what keeps others out."""
         path = self._platform.config.diagnostics_socket
@@ -187,6 +211,7 @@ class _Listeners:
         names = (
             _ENROLLMENT,
             *_TERMINAL,
+            *service_names(),
             _HEALTH,
             channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name,
         )

@@ -12,27 +12,28 @@ import structlog
 from device_registry import Standings
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
+from server.administration.building import AdminDoor, admin_door
 from server.background import Background, Job
-from server.config import Config, RegistrySettings
+from server.chains import chains, challenge_rate
+from server.config import Config
 from server.credentials.pin import Pins
+from server.crl import RevocationLists
 from server.faces.desk import FaceDesk
 from server.faces.seats import FaceSeats
 from server.health import Health, database_check, lag_check
-from server.interceptors import (
-    Chain,
-    ErrorLayer,
-    IdentityLayer,
-    LimitLayer,
-    MetricsLayer,
-    RequestIdLayer,
-    ValidationLayer,
-)
-from server.interceptors.limits import Buckets, Rate, by_address, by_terminal
+from server.interceptors import Chain, IdentityLayer
+from server.interceptors.limits import Buckets
+from server.live.authority import AuthorityWatch, count_authority, counted_material, signing_check, trust_check
+from server.live.checkpoints import CheckpointKeeper
+from server.live.commanding import COMMANDS_EVERY, commanding_of
 from server.live.control import ControlStreams
+from server.live.fleet_watch import FleetWatch
 from server.live.following import Cut, RegistryWatch
+from server.live.identity_survey import IDENTITY_SURVEY_EVERY, IdentitySurvey
 from server.live.presence import PresenceBook
 from server.live.streams import LiveStreams
 from server.live.survey import Survey
+from server.live.witness import VouchLayer, WitnessKeeper, WitnessLayer, in_turn
 from server.services.device import DeviceService
 from server.services.enrollment import EnrollmentService
 from server.services.face import FaceBounds, FaceService
@@ -42,7 +43,7 @@ from server.settlement.limits import SettlementLimits
 from server.settlement.resolve import Resolver, ResolverPolicy
 from server.store import EventFollower, StoreError, UnitOfWork
 from server.store.writer import Batch
-from server.tls import ServerTls, TlsMaterial
+from server.tls import ServerTls
 from server.wiring import Domain
 
 log = structlog.get_logger()
@@ -51,6 +52,7 @@ FOLLOW_AGAIN_AFTER = timedelta(seconds=1)
 PRESENCE_EVERY = timedelta(milliseconds=500)
 READINESS_EVERY = timedelta(seconds=5)
 SURVEY_EVERY = timedelta(seconds=15)
+CHECKPOINT_LOOKED_AT = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(milliseconds=500)
 
 
@@ -69,6 +71,8 @@ class Platform:
     watch: RegistryWatch
     presence: PresenceBook
     streams: LiveStreams
+    witness: WitnessKeeper
+    revocation_lists: RevocationLists
     control: ControlStreams
     tls: ServerTls
     health: Health
@@ -79,10 +83,12 @@ class Platform:
     device: DeviceService
     face: FaceService
     settlement: SettlementService
+    admin: AdminDoor
 
     async def start(self) -> None:
         """Take up what the database says, work off a former life, and begin to follow."""
         self.unit_of_work.start()
+        await self.witness.begin()
         await self.follower.mark()
         await self.watch.load()
         await self.desk.recover()
@@ -117,11 +123,16 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         readers=config.store.readers,
         on_batch=_counted_batch(metrics),
     )
+    count_authority(domain.authority, metrics)
+    tls = ServerTls(config=config, authority=domain.authority, now=now, on_material=counted_material(metrics))
+    authority_watch = AuthorityWatch(
+        unit_of_work=unit_of_work, issuers=domain.issuers, authority=domain.authority, tls=tls
+    )
     standings, streams = Standings(), LiveStreams()
     presence = PresenceBook(unit_of_work=unit_of_work, registry=registry)
     control = ControlStreams(
         unit_of_work=unit_of_work,
-        registry=registry,
+        commands=domain.commands,
         metrics=metrics,
         overdue_after=config.registry.overdue_after,
     )
@@ -132,9 +143,17 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         now=now,
         on_command=control.deliver,
         on_cut=_counted_cut(metrics),
+        on_authority=authority_watch.wake,
     )
-    follower = EventFollower(unit_of_work, poll_interval=config.store.poll_interval, on_events=watch.on_events)
-    tls = ServerTls(config=config, authority=domain.authority, now=now, on_material=_counted_material(metrics))
+    keeper = WitnessKeeper(unit_of_work=unit_of_work, revocations=domain.revocations, streams=streams)
+    checkpoints = CheckpointKeeper(
+        unit_of_work=unit_of_work, checkpoints=domain.checkpoints, now=now, every=config.registry.checkpoint_interval
+    )
+    follower = EventFollower(
+        unit_of_work,
+        poll_interval=config.store.poll_interval,
+        on_events=in_turn(watch.on_events, keeper.on_events),
+    )
     pins = Pins(
         unit_of_work=unit_of_work,
         now=now,
@@ -152,12 +171,17 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         now=now,
         certificate_lifetime=config.registry.certificate_lifetime,
     )
+    fleet_watch = FleetWatch(
+        unit_of_work=unit_of_work, fleet=domain.fleet, now=now, interval=config.fleet.audit_interval
+    )
     health = Health(
         checks={
             "database": database_check(unit_of_work),
             "events": lag_check(lambda: follower.lag, config.store.lag_max),
-            "trust": _trust_check(tls, domain),
+            "trust": trust_check(tls, domain.authority, now),
+            "witness": keeper.is_witnessed,
         },
+        warnings={"signing": signing_check(domain.authority)},
         metrics=metrics,
     )
     identity = IdentityLayer(
@@ -169,7 +193,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         lag=lambda: follower.lag,
         lag_max=config.store.lag_max,
     )
-    enrollment_chain, terminal_chain = _chains(config, metrics, identity)
+    enrollment_chain, terminal_chain = chains(config, metrics, identity, VouchLayer(lambda: keeper.refusal))
     face_workers = ThreadPoolExecutor(max_workers=config.face.workers, thread_name_prefix="face")
     metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
     metrics.events_lag_seconds.set_function(lambda: follower.lag)
@@ -186,6 +210,10 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         watch=watch,
         presence=presence,
         streams=streams,
+        witness=keeper,
+        revocation_lists=RevocationLists(
+            unit_of_work=unit_of_work, revocations=domain.revocations, authority=domain.authority, now=now
+        ),
         control=control,
         tls=tls,
         health=health,
@@ -197,10 +225,16 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
                 "PRESENCE": Job(work=presence.flush, every=PRESENCE_EVERY),
                 "READINESS": Job(work=health.readiness, every=READINESS_EVERY),
                 "RESOLVER": Job(work=resolver.work_off_due, every=config.settlement.resolve_interval),
-                "SERVER_CERTIFICATE": Job(
-                    work=lambda: asyncio.to_thread(tls.reload_if_due), every=config.tls.reload_interval
-                ),
+                "SERVER_CERTIFICATE": Job(work=authority_watch.follow, every=config.tls.reload_interval),
+                "WITNESS": Job(work=keeper.keep_when_woken, every=timedelta()),
+                "CHECKPOINT": Job(work=checkpoints.keep, every=CHECKPOINT_LOOKED_AT),
                 "SURVEY": Job(work=survey.take, every=SURVEY_EVERY),
+                "COMMANDS": Job(work=commanding_of(domain, unit_of_work, metrics).work, every=COMMANDS_EVERY),
+                "IDENTITY_SURVEY": Job(
+                    work=IdentitySurvey(domain=domain, unit_of_work=unit_of_work, metrics=metrics).take,
+                    every=IDENTITY_SURVEY_EVERY,
+                ),
+                "FLEET_AUDIT": Job(work=fleet_watch.audit, every=config.fleet.audit_interval),
             },
             on_success=lambda name: metrics.last_success.labels(name).set(now().timestamp()),
         ),
@@ -209,13 +243,18 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         enrollment=EnrollmentService(
             unit_of_work=unit_of_work,
             registry=registry,
+            factory=domain.factory,
+            grace=domain.grace,
+            findings=domain.findings,
             authority=domain.authority,
             metrics=metrics,
+            now=now,
             challenges=Buckets(challenge_rate(config.registry)),
         ),
         device=DeviceService(
             unit_of_work=unit_of_work,
             registry=registry,
+            commands=domain.commands,
             control=control,
             presence=presence,
             metrics=metrics,
@@ -225,6 +264,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         ),
         face=_face_service(domain, unit_of_work, metrics, pipeline, face_workers),
         settlement=SettlementService(desk=desk, metrics=metrics),
+        admin=admin_door(domain=domain, unit_of_work=unit_of_work, metrics=metrics, innermost=(WitnessLayer(keeper),)),
     )
 
 
@@ -267,32 +307,6 @@ def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Res
         on_resolved=lambda state: metrics.settlement_resolutions.labels(state.value).inc(),
         on_dead_letter=given_up,
     )
-
-
-def _chains(config: Config, metrics: Metrics, identity: IdentityLayer) -> tuple[Chain, Chain]:
-    """Return the layers of the enrollment port and those of the terminal port."""
-    limits = config.limits
-    calls = Rate(per_second=limits.calls_per_second, burst=limits.calls_burst)
-    messages = Rate(per_second=limits.messages_per_second, burst=limits.messages_burst)
-    calls_open_max = limits.calls_open_per_terminal_max
-    outer = (
-        RequestIdLayer(),
-        MetricsLayer(metrics),
-        ErrorLayer(lambda service, method, reason: metrics.rpc_refusals.labels(service, method, reason).inc()),
-    )
-    by_origin = LimitLayer(caller_key=by_address, calls=calls, messages=messages, calls_open_max=calls_open_max)
-    by_caller = LimitLayer(caller_key=by_terminal, calls=calls, messages=messages, calls_open_max=calls_open_max)
-    validation = ValidationLayer()
-    return (
-        Chain((*outer, by_origin, validation)),
-        Chain((*outer, identity, by_caller, validation)),
-    )
-
-
-def challenge_rate(registry: RegistrySettings) -> Rate:
-    """Return the rate at which one address never has more nonces open than its share: half at once, half over time."""
-    half = registry.nonces_open_per_address_max / 2
-    return Rate(per_second=half / registry.nonce_lifetime.total_seconds(), burst=int(half))
 
 
 def _face_service(
@@ -349,13 +363,6 @@ def _following(follower: EventFollower, watch: RegistryWatch) -> Callable[[], Aw
     return follow
 
 
-def _trust_check(tls: ServerTls, domain: Domain) -> Callable[[], Awaitable[bool]]:
-    async def current() -> bool:
-        return domain.now() < min(tls.material.not_after, domain.authority.not_after)
-
-    return current
-
-
 def _counted_batch(metrics: Metrics) -> Callable[[Batch], None]:
     def count(batch: Batch) -> None:
         metrics.store_commit_seconds.observe(batch.seconds)
@@ -367,8 +374,9 @@ def _counted_batch(metrics: Metrics) -> Callable[[Batch], None]:
 
 
 def _counted_cut(metrics: Metrics) -> Callable[[Cut], None]:
-    return lambda cut: metrics.stream_cut_seconds.labels(cut.reason).observe(cut.seconds)
+    def count(cut: Cut) -> None:
+        metrics.stream_cut_seconds.labels(cut.reason).observe(cut.seconds)
+        if cut.seconds_since_decision is not None:
+            metrics.revocation_to_cut_seconds.labels(cut.reason).observe(cut.seconds_since_decision)
 
-
-def _counted_material(metrics: Metrics) -> Callable[[TlsMaterial], None]:
-    return lambda material: metrics.server_certificate_expiry.set(material.not_after.timestamp())
+    return count

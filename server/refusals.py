@@ -41,6 +41,22 @@ class CertificateMissingError(RefusalError):
     reason: ClassVar[str] = "CERTIFICATE_MISSING"
 
 
+class TerminalCertificateError(RefusalError):
+    """The admin port was called with a terminal's certificate."""
+
+    reason: ClassVar[str] = "CERTIFICATE_OF_A_TERMINAL"
+
+
+class RoleMissingError(RefusalError):
+    """The operator's role does not cover the call."""
+
+    reason: ClassVar[str] = "ROLE_MISSING"
+
+    def __init__(self, *, needed: str) -> None:
+        self.needed = needed
+        super().__init__(f"needs {needed}")
+
+
 class TerminalClassError(RefusalError):
     """The terminal is not certified for what it asks."""
 
@@ -95,6 +111,12 @@ class FaceSessionsFullError(OverBoundError):
     """The platform runs as many face sessions as it can."""
 
     reason: ClassVar[str] = "FACE_SESSIONS_FULL"
+
+
+class WatchesOpenError(OverBoundError):
+    """As many watches are open as the platform serves."""
+
+    reason: ClassVar[str] = "TOO_MANY_WATCHES"
 
 
 class FramesExceededError(OverBoundError):

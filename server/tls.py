@@ -1,7 +1,7 @@
 """The server's certificate and whom it trusts: issued or read at start, renewed and re-read without a restart."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -9,8 +9,9 @@ from typing import ClassVar
 import grpc
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from device_registry import Authority
 from server.config import Config
@@ -57,7 +58,7 @@ class ServerTls:
         self._authority = authority
         self._now = now
         self._on_material = on_material
-        self._seen = self._stamps()
+        self._seen = self._chain_marks()
         self.material = self._made()
         on_material(self.material)
 
@@ -83,29 +84,33 @@ class ServerTls:
         )
 
     def reload_if_due(self) -> bool:
-        """Make or read the material again if a file changed or the certificate is due; return whether it was.
+        """Make or read the material again if something changed or the certificate is due; return whether it was.
+
+        What may change: the configured files, the issuing authority that is active, and those that are trusted.
 
         Raises:
             TlsMaterialError: what is there now cannot be used; the old material goes on.
+            RegistryError: the authority cannot sign now; likewise.
         """
-        stamps = self._stamps()
+        marks, trust = self._chain_marks(), self._trust()
         is_due = self._config.tls.certificate is None and self._now() >= self.material.renew_after
-        if stamps == self._seen and not is_due:
+        if marks == self._seen and trust == self.material.trust_pem and not is_due:
             return False
-        self.material = self._made()
-        self._seen = stamps
+        is_new_chain = marks != self._seen or is_due
+        self.material = self._made() if is_new_chain else replace(self.material, trust_pem=trust)
+        self._seen = marks
         self._on_material(self.material)
         log.info("tls_reloaded", not_after=self.material.not_after.isoformat())
         return True
 
     def _made(self) -> TlsMaterial:
-        trust = self._authority.trust_bundle_pem + b"".join(_certificates_in(path) for path in self._extra_trust())
-        tls = self._config.tls
+        trust, tls = self._trust(), self._config.tls
         if tls.certificate is not None and tls.private_key is not None:
-            chain = _certificates_in(tls.certificate)
+            chain, key = _certificates_in(tls.certificate), _read(tls.private_key)
+            _refuse_foreign_key(tls.private_key, key, chain)
             not_after = x509.load_pem_x509_certificate(chain).not_valid_after_utc
             return TlsMaterial(
-                private_key_pem=_read(tls.private_key),
+                private_key_pem=key,
                 chain_pem=chain,
                 trust_pem=trust,
                 not_after=not_after,
@@ -130,17 +135,16 @@ class ServerTls:
             renew_after=issued.issued_at + (issued.not_after - issued.issued_at) * RENEW_AFTER_FRACTION,
         )
 
-    def _extra_trust(self) -> list[Path]:
-        """Return further certificates to trust, `ca/trust/*.pem`: an authority that is being replaced, old and new."""
-        return sorted((self._config.authority_dir / "trust").glob("*.pem"))
+    def _trust(self) -> bytes:
+        """Return whom a handshake trusts: our own authorities, and `ca/trust/*.pem`, e.g. a former platform's."""
+        paths = sorted((self._config.authority_dir / "trust").glob("*.pem"))
+        return self._authority.trust_bundle_pem + b"".join(_certificates_in(path) for path in paths)
 
-    def _stamps(self) -> tuple[tuple[str, int], ...]:
-        return tuple(self._stamped())
-
-    def _stamped(self) -> Iterator[tuple[str, int]]:
-        for path in (self._config.tls.certificate, self._config.tls.private_key, *self._extra_trust()):
-            if path is not None:
-                yield str(path), path.stat().st_mtime_ns if path.exists() else 0
+    def _chain_marks(self) -> tuple[object, ...]:
+        """Return what the certificate that is shown depends on; with other marks another one is due."""
+        files = (self._config.tls.certificate, self._config.tls.private_key)
+        stamps = tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files if path is not None)
+        return self._authority.issuer_id, stamps
 
 
 def _configuration(material: TlsMaterial, *, require_client: bool) -> grpc.ServerCertificateConfiguration:
@@ -157,6 +161,16 @@ def _certificates_in(path: Path) -> bytes:
     except ValueError as error:
         raise TlsMaterialError(path=path, detail="no certificate in PEM") from error
     return pem
+
+
+def _refuse_foreign_key(path: Path, key_pem: bytes, chain: bytes) -> None:
+    """Refuse a key of another certificate: two files are not replaced in one moment, and half of both serves nobody."""
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise TlsMaterialError(path=path, detail="no unencrypted private key in PEM") from error
+    if key.public_key() != x509.load_pem_x509_certificate(chain).public_key():
+        raise TlsMaterialError(path=path, detail="the key is not that of the certificate")
 
 
 def _read(path: Path) -> bytes:

@@ -11,14 +11,38 @@ from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine
 
-from device_registry import AuditLog, Authority, CertificateLifetimes, Registry, RegistryPolicy
-from device_registry.issuance import RENEW_AFTER_FRACTION
+from device_registry import AuditLog, Authority, Commands, Issuers, Registry, RegistryPolicy
+from device_registry.audit.checkpoints import Checkpoints
+from device_registry.changes import Changes
+from device_registry.enrollment.factory import FactoryEnrollments
+from device_registry.enrollment.grace import GraceRenewals
+from device_registry.enrollment.issuance import RENEW_AFTER_FRACTION, Issuance
+from device_registry.enrollment.tickets import Tickets
+from device_registry.fleet.finding import Mitigation
+from device_registry.fleet.findings import Findings
+from device_registry.fleet.fleet import Fleet
+from device_registry.fleet.places import SitePlaces
+from device_registry.fleet.risk_policy import load_risk_policy
+from device_registry.imports import Imports
+from device_registry.makers.makers import Makers
+from device_registry.operators.operators import Operators
+from device_registry.revocation.restoration import Restoration, revoke_issuer_again
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.revoked import RevocationKind
+from device_registry.revocation.witness import WitnessFile
+from device_registry.rollouts.forecast import Forecasts
+from device_registry.rollouts.rollouts import Rollouts
+from device_registry.roster import Roster
+from device_registry.sites import Sites
+from server.activity import FleetActivity
 from server.config import Config
 from server.credentials.assertion import Assertions
 from server.credentials.people import People
+from server.issuing import open_authority, take_up_issuers
 from server.keyring import Keyring, read_keys
 from server.settlement.insurers import Insurer
 from server.settlement.insurers.local import LocalInsurer
@@ -52,7 +76,25 @@ class Domain:
     engine: Engine
     authority: Authority
     audit: AuditLog
+    checkpoints: Checkpoints
+    revocations: Revocations
+    restoration: Restoration
     registry: Registry
+    issuers: Issuers
+    makers: Makers
+    tickets: Tickets
+    factory: FactoryEnrollments
+    grace: GraceRenewals
+    commands: Commands
+    rollouts: Rollouts
+    forecasts: Forecasts
+    operators: Operators
+    roster: Roster
+    imports: Imports
+    sites: Sites
+    findings: Findings
+    fleet: Fleet
+    places: SitePlaces
     people: People
     assertions: Assertions
     ledger: Ledger
@@ -78,23 +120,31 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
     """Put the domain together on the configured database, which is brought to the newest schema.
 
     Raises:
+        RiskPolicyError: the policy of the fleet checks asks for what is not there or not allowed.
         RoomsScatteredError: a foreign package would be used in the place of ours.
         KeyFileError, AuthorityError: there is no authority yet, or its files are not in order.
         StoreError: the database does not open.
     """
     refuse_scattered_rooms()
     keys = read_keys(config)
-    authority = Authority.open(
-        config.authority_dir,
-        passphrase=keys.ca_passphrase,
-        lifetimes=CertificateLifetimes(
-            terminal=config.registry.certificate_lifetime, server=config.tls.server_lifetime
-        ),
-    )
+    authority = open_authority(config, passphrase=keys.ca_passphrase)
     engine = open_engine(config.database_url)
     migrate(engine)
     audit = AuditLog(now=now)
     ledger = Ledger(now=now)
+    policy, changes = registry_policy(config), Changes(audit=audit, announce=announce)
+    issuance = Issuance(authority=authority, policy=policy)
+    revocations = Revocations(now=now, announce=announce, witness=WitnessFile(config.witness))
+    operators = Operators(now=now, authority=authority, audit=audit, revocations=revocations)
+    registry = Registry(
+        now=now, authority=authority, audit=audit, announce=announce, policy=policy, revocations=revocations
+    )
+    findings = Findings(now=now, audit=audit)
+    issuers = Issuers(now=now, authority=authority, audit=audit, announce=announce, revocations=revocations)
+    take_up_issuers(engine, issuers)
+    makers, tickets = Makers(now=now, changes=changes), Tickets(now=now, changes=changes)
+    roster = Roster(now=now, policy=policy)
+    commands = Commands(now=now, changes=changes, policy=policy, firmware=makers)
     return Domain(
         config=config,
         now=now,
@@ -102,7 +152,58 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
         engine=engine,
         authority=authority,
         audit=audit,
-        registry=Registry(now=now, authority=authority, audit=audit, announce=announce, policy=registry_policy(config)),
+        checkpoints=Checkpoints(
+            now=now,
+            audit=audit,
+            signing_key=keys.audit,
+            root_fingerprint_sha256=authority.root_fingerprint_sha256,
+            file=WitnessFile(config.checkpoints),
+        ),
+        revocations=revocations,
+        restoration=Restoration(
+            now=now,
+            revocations=revocations,
+            changes=changes,
+            effects={
+                RevocationKind.ISSUER: revoke_issuer_again,
+                RevocationKind.OPERATOR: operators.revoke_again,
+            },
+        ),
+        registry=registry,
+        issuers=issuers,
+        makers=makers,
+        tickets=tickets,
+        factory=FactoryEnrollments(
+            now=now,
+            makers=makers,
+            tickets=tickets,
+            registry=registry,
+            issuance=issuance,
+            changes=changes,
+            revocations=revocations,
+        ),
+        grace=GraceRenewals(now=now, policy=policy, issuance=issuance, changes=changes),
+        commands=commands,
+        rollouts=Rollouts(now=now, changes=changes, commands=commands, roster=roster),
+        forecasts=Forecasts(now=now, policy=policy),
+        findings=findings,
+        fleet=Fleet(
+            now=now,
+            findings=findings,
+            decisions={
+                Mitigation.SUSPEND: registry.suspend,
+                Mitigation.QUARANTINE: registry.quarantine,
+                Mitigation.EVICT: registry.evict,
+            },
+            policy=load_risk_policy(config.fleet.risk_policy),
+            activity=FleetActivity(),
+            zone=ZoneInfo(config.settlement.time_zone),
+        ),
+        places=SitePlaces(audit=audit),
+        operators=operators,
+        roster=roster,
+        imports=Imports(registry=registry),
+        sites=Sites(audit=audit),
         people=People(
             now=now,
             index_key=keys.people_index,
@@ -131,7 +232,9 @@ def registry_policy(config: Config) -> RegistryPolicy:
         overdue_after=registry.overdue_after,
         flapping_connects=registry.flapping_connects,
         flapping_window=registry.flapping_window,
-        command_lifetime=registry.command_lifetime,
+        grace_class_i=registry.grace_class_i,
+        grace_class_ii=registry.grace_class_ii,
+        grace_class_iii=registry.grace_class_iii,
     )
 
 

@@ -15,10 +15,21 @@ app = typer.Typer(name="bench", add_completion=False)
 
 @app.command("bench")
 def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="rpc, settle, face, handshakes, enrollments, fleet, revocation; all of them by default.",
+        ),
+    ] = None,
     *,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Under a minute in all, at the price of wider error bars.")
+        bool, typer.Option("--quick", help="Two minutes in all, at the price of wider error bars.")
     ] = False,
+    terminals: Annotated[
+        int | None,
+        typer.Option(min=10, max=50_000, help="How many are connected, for fleet and revocation."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure the platform beside its yardsticks, as `make bench` does; needs a checkout of the source."""
@@ -29,5 +40,7 @@ def bench(
             code=ExitCode.NOT_SET_UP,
         )
     flags = [flag for flag, wanted in (("--quick", quick), ("--json", as_json)) if wanted]
-    done = subprocess.run([sys.executable, "-m", "bench", *flags], check=False)  # noqa: S603 - our own module
+    if terminals is not None:
+        flags += ["--terminals", str(terminals)]
+    done = subprocess.run([sys.executable, "-m", "bench", *(names or ()), *flags], check=False)  # noqa: S603 - our own module
     raise typer.Exit(done.returncode)

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from device_registry.model import TerminalFilter
 from server.commands.session import Session
 from server.settlement.ledger import Account
 from server.store import open_engine, open_reader
@@ -60,9 +59,3 @@ def contribute(
         subject=account.account_id,
         details={"amount_fen": amount_fen, "reference": reference},
     )
-
-
-def terminal_meant(domain: Domain, connection: Connection, given: str) -> str:
-    """Return the id of the terminal that was meant: the newest one with this serial number, or the id as given."""
-    with_this_serial = domain.registry.terminals(connection, TerminalFilter(serial_number=given))
-    return with_this_serial[-1].terminal_id if with_this_serial else given

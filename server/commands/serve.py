@@ -36,6 +36,7 @@ def _tell(ready: Ready) -> None:
     places = {
         "enrollment (TLS)": ready.enrollment,
         "terminals (mutual TLS)": ready.terminal,
+        "operators (mutual TLS)": ready.admin,
         "metrics and health (HTTP)": ready.http,
         "diagnostics (unix socket)": ready.diagnostics,
     }

@@ -1,18 +1,23 @@
 """`shualian terminal`: register, let in, look at, and lock out."""
 
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 import typer
 
-from device_registry.model import TerminalClass, TerminalFilter, TerminalState
-from server.commands.domain import reading, terminal_meant, transaction
-from server.commands.output import Json, console, plain, print_json, show_list, show_record
-from server.commands.session import Session, session_of
+from device_registry.model import Presence, TerminalClass, TerminalState
+from server.commands import terminal_decisions, terminal_import, terminal_watch
+from server.commands.asked import terminal_filter
+from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.remote import admin
+from server.commands.session import session_of
+from server.commands.shown import moment_of, shown
+from shualian.admin.v1 import registry_pb2 as pb
+from shualian.admin.v1.registry_pb2_grpc import RegistryServiceStub
 
 app = typer.Typer(name="terminal", help="Terminals and their certificates.", no_args_is_help=True, add_completion=False)
 
 Id = Annotated[str, typer.Argument(metavar="TERMINAL", help="Id of the terminal, or its serial number.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 
 @app.command("register")
@@ -32,46 +37,39 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Register a terminal; it then enrolls with a token."""
-    session = session_of(context)
-    with transaction(session) as (domain, connection):
-        terminal = domain.registry.register(
-            connection,
-            serial_number=serial_number,
-            manufacturer=manufacturer,
-            model=model,
-            terminal_class=terminal_class,
-            site_id=site_id,
-            certification_number=certification_number,
-            record_number=record_number,
-            actor=session.actor,
+    wanted = pb.NewTerminal(
+        serial_number=serial_number,
+        site_id=site_id,
+        manufacturer=manufacturer,
+        model=model,
+        terminal_class=pb.TerminalClass.Value(f"TERMINAL_CLASS_{terminal_class.name}"),
+        certification_number=certification_number,
+        record_number=record_number,
+    )
+    with admin(session_of(context)) as api:
+        answer = RegistryServiceStub(api).RegisterTerminal(
+            pb.RegisterTerminalRequest(terminal=wanted, with_token=with_token)
         )
-        token = None
-        if with_token:
-            token = domain.registry.issue_token(connection, terminal_id=terminal.terminal_id, actor=session.actor)
-        fingerprint = domain.authority.root_fingerprint_sha256
+    terminal = shown(answer.terminal)
     if as_json:
-        enrollment = {"token": token.token, "expires_at": token.expires_at} if token else {}
-        print_json(
-            {**plain(terminal), **({**plain(enrollment), "root_fingerprint_sha256": fingerprint} if token else {})}
-        )
+        token = shown(answer.token) if with_token else {}
+        kept = ("token", "expires_at", "root_fingerprint_sha256")
+        print_json({**terminal, **{name: value for name, value in token.items() if name in kept}})
         return
     show_record(terminal, as_json=False, title="Terminal registered", leave_out=("state_reason",))
-    if token:
-        _tell_token(token.token, f"{token.expires_at:%Y-%m-%d %H:%M} UTC", fingerprint)
+    if with_token:
+        _tell_token(answer.token)
 
 
 @app.command("token")
 def token(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
     """Make a one-time enrollment token; it is shown once and kept only as a hash."""
-    session = session_of(context)
-    with transaction(session) as (domain, connection):
-        found = terminal_meant(domain, connection, terminal)
-        made = domain.registry.issue_token(connection, terminal_id=found, actor=session.actor)
-        fingerprint = domain.authority.root_fingerprint_sha256
+    with admin(session_of(context)) as api:
+        made = RegistryServiceStub(api).IssueEnrollmentToken(pb.IssueEnrollmentTokenRequest(terminal=terminal)).token
     if as_json:
-        print_json({**plain(made), "root_fingerprint_sha256": fingerprint})
+        print_json(shown(made))
         return
-    _tell_token(made.token, f"{made.expires_at:%Y-%m-%d %H:%M} UTC", fingerprint)
+    _tell_token(made)
 
 
 @app.command("list")
@@ -81,72 +79,98 @@ def list_terminals(
     state: Annotated[
         TerminalState | None, typer.Option("--state", case_sensitive=False, help="Only this state.")
     ] = None,
-    region: Annotated[str | None, typer.Option("--region", help="Only this region.")] = None,
-    site_id: Annotated[str | None, typer.Option("--site", help="Only this site.")] = None,
-    after: Annotated[
-        str | None, typer.Option("--after", help="Start behind this id: the last one of the page before.")
+    presence: Annotated[
+        Presence | None, typer.Option("--presence", case_sensitive=False, help="Only this presence.")
     ] = None,
+    region: Annotated[str, typer.Option("--region", help="Only this region.")] = "",
+    site_id: Annotated[str, typer.Option("--site", help="Only this site.")] = "",
+    terminal_class: Annotated[TerminalClass | None, typer.Option("--class", help="Only this class.")] = None,
+    manufacturer: Annotated[str, typer.Option("--manufacturer", help="Only this manufacturer.")] = "",
+    model: Annotated[str, typer.Option("--model", help="Only this model.")] = "",
+    firmware: Annotated[str, typer.Option("--firmware", help="Only this version of the firmware.")] = "",
+    issuer: Annotated[str, typer.Option("--issuer", help="Only certificates of this issuing authority.")] = "",
+    expiring_within: Annotated[
+        int | None, typer.Option("--expiring-within", metavar="DAYS", min=0, help="Only certificates that end so soon.")
+    ] = None,
+    expiring_before: Annotated[
+        datetime | None,
+        typer.Option("--expiring-before", metavar="DATE", help="Only certificates that end before, UTC."),
+    ] = None,
+    after: Annotated[str, typer.Option("--after", help="Start behind this id: the last one of the page before.")] = "",
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many.")] = 1_000,
     as_json: Json = False,
 ) -> None:
     """List terminals."""
-    where = TerminalFilter(state=state, region=region, site_id=site_id, after=after, limit=limit)
-    with reading(session_of(context)) as (domain, connection):
-        terminals = domain.registry.terminals(connection, where)
-    columns = ("terminal_id", "serial_number", "model", "terminal_class", "region", "state")
+    where = terminal_filter(
+        state=state,
+        presence=presence,
+        region=region,
+        site_id=site_id,
+        terminal_class=terminal_class,
+        manufacturer=manufacturer,
+        model=model,
+        firmware=firmware,
+        issuer=issuer,
+        expiring_within=None if expiring_within is None else timedelta(days=expiring_within),
+        expiring_before=expiring_before,
+    )
+    with admin(session_of(context)) as api:
+        answer = RegistryServiceStub(api).ListTerminals(
+            pb.ListTerminalsRequest(filter=where, page_size=limit, page_token=after)
+        )
+    terminals = [flat(view) for view in answer.terminals]
+    columns = (
+        "terminal_id",
+        "serial_number",
+        "model",
+        "terminal_class",
+        "region",
+        "state",
+        "presence",
+        "certificate_not_after",
+    )
     show_list("terminals", terminals, columns=columns, as_json=as_json, empty="No such terminal.")
+    if answer.next_page_token and not as_json:
+        console().print(f"There are more: --after {answer.next_page_token}", style="dim")
 
 
 @app.command("show")
 def show(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
     """Show a terminal with its certificates and vitals."""
-    with reading(session_of(context)) as (domain, connection):
-        found = terminal_meant(domain, connection, terminal)
-        record = domain.registry.terminal(connection, found)
-        certificates = domain.registry.certificates(connection, found)
-        vitals = domain.registry.vitals(connection, found)
+    with admin(session_of(context)) as api:
+        answer = RegistryServiceStub(api).GetTerminal(pb.GetTerminalRequest(terminal=terminal))
+    record = shown(answer.terminal)
+    certificates = [shown(certificate) for certificate in answer.certificates]
+    vitals = _vitals(answer.vitals)
     if as_json:
-        print_json({**plain(record), "certificates": plain(certificates), "vitals": plain(vitals)})
+        print_json({**record, "certificates": certificates, "vitals": vitals})
         return
-    show_record(record, as_json=False, title=f"Terminal {record.serial_number}")
-    if vitals is not None:
-        show_record(vitals, as_json=False, title="Vitals", leave_out=("terminal_id",))
+    show_record(record, as_json=False, title=f"Terminal {record['serial_number']}")
+    show_record(vitals, as_json=False, title="Vitals")
     columns = ("fingerprint", "status", "not_after", "first_used_at")
     show_list("certificates", certificates, columns=columns, as_json=False, empty="No certificate yet.")
 
 
-@app.command("suspend")
-def suspend(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
-    """Lock a terminal out for now; its streams end within a second."""
-    _change(session_of(context), "suspend", terminal, reason, as_json=as_json)
+terminal_decisions.add_to(app)
+terminal_import.add_to(app)
+terminal_watch.add_to(app)
 
 
-@app.command("resume")
-def resume(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
-    """Let a suspended terminal in again."""
-    _change(session_of(context), "resume", terminal, reason, as_json=as_json)
+def flat(view: pb.TerminalView) -> dict[str, Any]:
+    """Return one line of a list: the terminal and what is known of it, side by side."""
+    fields = shown(view)
+    return {**fields.pop("terminal"), **fields}
 
 
-@app.command("revoke")
-def revoke(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
-    """Withdraw a terminal's certificates for good; its streams end within a second."""
-    _change(session_of(context), "revoke", terminal, reason, as_json=as_json)
+def _vitals(message: pb.Vitals) -> dict[str, Any]:
+    fields = shown(message)
+    skew = fields.pop("clock_skew_ms")
+    return {**fields, "clock_skew_seconds": None if skew is None else skew / 1000}
 
 
-def _change(session: Session, verb: str, terminal: str, reason: str, *, as_json: bool) -> None:
-    with transaction(session) as (domain, connection):
-        found = terminal_meant(domain, connection, terminal)
-        change = {
-            "suspend": domain.registry.suspend,
-            "resume": domain.registry.resume,
-            "revoke": domain.registry.revoke,
-        }[verb]
-        changed = change(connection, terminal_id=found, reason=reason, actor=session.actor)
-    show_record(changed, as_json=as_json, title=f"Terminal {changed.serial_number} is {changed.state.value}")
-
-
-def _tell_token(token: str, until: str, fingerprint: str) -> None:
+def _tell_token(made: pb.EnrollmentToken) -> None:
     out = console()
-    out.print(f"One-time token: [bold]{token}[/]")
+    out.print(f"One-time token: [bold]{made.token}[/]")
+    until = f"{moment_of(made.expires_at):%Y-%m-%d %H:%M} UTC"
     out.print(f"Good until {until}, once, for this serial number. It is not shown again.")
-    out.print(f"Root fingerprint: {fingerprint}")
+    out.print(f"Root fingerprint: {made.root_fingerprint_sha256}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Connection, Row, Select, insert, select
 from uuid_utils import uuid7
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.credentials.errors import CardTakenError, PersonExistsError, PersonUnknownError
 from server.credentials.identity import (
     card_number_from_text,

@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from sqlalchemy import Connection, select, update
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.credentials.errors import (
     PinCheckBusyError,
     PinFormatError,

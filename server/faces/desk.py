@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from face_pipeline import Outcome, Template, Verdict
 from server import convert
 from server.caller import Caller

@@ -28,6 +28,8 @@ class Method:
     name: str
     streams_up: bool
     streams_down: bool
+    full_name: str
+    """`package.Service/Method`."""
     parse: Callable[[bytes], Any] | None = None
     """Makes the one request of a call that does not stream up; a layer's work: refused callers are not parsed."""
 
@@ -82,7 +84,7 @@ async def _unknown(_requests: object, _context: Context) -> None:
     raise MethodUnknownError
 
 
-_UNKNOWN = Method(service="unknown", name="unknown", streams_up=True, streams_down=True)
+_UNKNOWN = Method(service="unknown", name="unknown", full_name="unknown/unknown", streams_up=True, streams_down=True)
 _MAKERS: dict[tuple[bool, bool], Callable[..., Handler]] = {
     (False, False): grpc.unary_unary_rpc_method_handler,
     (False, True): grpc.unary_stream_rpc_method_handler,
@@ -96,6 +98,7 @@ def _method_from_path(path: str, handler: Handler) -> Method:
     return Method(
         service=service.rpartition(".")[2],
         name=name,
+        full_name=f"{service}/{name}",
         streams_up=bool(handler.request_streaming),
         streams_down=bool(handler.response_streaming),
         parse=None if handler.request_streaming else handler.request_deserializer,

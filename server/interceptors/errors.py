@@ -13,9 +13,8 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from server.answers import Reply
+from server.answers import DOMAIN, Reply
 from server.caller import current_request_id
-from server.errors import DOMAIN, reply_to
 from server.interceptors.chain import Behaviour, Context, Method
 
 log = structlog.get_logger()
@@ -47,6 +46,9 @@ class ErrorLayer:
         return answered
 
     async def _abort(self, method: Method, context: Context, error: Exception) -> None:
+        # The table knows every domain, models and money too; a small command that goes well needs none of it.
+        from server.errors import reply_to  # noqa: PLC0415
+
         reply = reply_to(error)
         self._refused(method.service, method.name, reply.reason)
         if reply.expected:

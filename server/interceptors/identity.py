@@ -8,14 +8,15 @@ from time import monotonic
 import structlog
 
 from device_registry import Registry, Standings, admit
-from device_registry.certificates import fingerprint_from_pem
+from device_registry.authority.certificates import fingerprint_from_pem
 from device_registry.errors import CertificateUnknownError, RegistryError
 from device_registry.model import CertificateStatus, Standing
 from server.caller import Caller, current_request_id, set_caller
+from server.gates import class_needed, refuse_class
 from server.interceptors.chain import Behaviour, Context, Method
 from server.interceptors.limits import Buckets, Rate
 from server.live.streams import LiveStreams
-from server.refusals import CertificateMissingError, RateLimitedError, StandingStaleError
+from server.refusals import CertificateMissingError, RateLimitedError, StandingStaleError, TerminalClassError
 from server.store import UnitOfWork
 
 FINGERPRINTS_MAX = 65_536
@@ -61,23 +62,25 @@ class IdentityLayer:
         path = f"{method.service}/{method.name}"
 
         async def admitted(request: object, context: Context) -> object:
-            await self._admitted(context)
+            await self._admitted(method, context)
             return await inner(request, context)
 
         async def admitted_stream(requests: object, context: Context) -> object:
-            standing = await self._admitted(context)
+            standing = await self._admitted(method, context)
             with self._streams.opened(standing, path):
                 return await inner(requests, context)
 
         return admitted_stream if method.streams else admitted
 
-    async def _admitted(self, context: Context) -> Standing:
+    async def _admitted(self, method: Method, context: Context) -> Standing:
         if self._lag() > self._lag_max:
             raise StandingStaleError
         fingerprint = self._fingerprint(context)
         try:
             standing = await self._admitted_standing(fingerprint)
-        except RegistryError as refusal:
+            if needed := class_needed(method.service, method.name):
+                refuse_class(standing.terminal_class, needed)
+        except (RegistryError, TerminalClassError) as refusal:
             if wait := self._refusals.take(fingerprint):  # one that does not take no for an answer
                 raise RateLimitedError(retry_after=timedelta(seconds=wait)) from refusal
             raise
@@ -141,9 +144,10 @@ class IdentityLayer:
 
     async def _first_used(self, standing: Standing) -> None:
         """Close the predecessor's time: from the first call with the new certificate, the old one is retired."""
+        request_id = current_request_id()  # here, for the writer's thread does not know whose call it works for
         await self._unit_of_work.write(
             lambda connection: self._registry.first_use(
-                connection, fingerprint=standing.fingerprint, request_id=current_request_id()
+                connection, fingerprint=standing.fingerprint, request_id=request_id
             )
         )
         await self._unit_of_work.read(lambda connection: self._standings.refresh(connection, standing.terminal_id))

@@ -1,4 +1,4 @@
-"""Which call was that? Every call has an id, from the caller or from us, in the answer and on each log line."""
+"""Which call was that? Every call has an id that we make, in the answer, on each log line and in the audit trail."""
 
 import re
 
@@ -14,7 +14,10 @@ _ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIdLayer:
-    """Takes the caller's `x-request-id` or makes a UUIDv7, and sends it back.
+    """Makes a UUIDv7 and sends it back.
+
+    An `x-request-id` that the caller brings stands beside it on our log lines as `client_request_id`, and nowhere else:
+    who could choose the id could have the audit trail point at another call.
 
     It travels in the initial metadata of a stream, and in the trailing metadata of a unary call, where it costs no
     extra write.
@@ -27,9 +30,11 @@ class RequestIdLayer:
         streams = method.streams
 
         async def with_request_id(request: object, context: Context) -> object:
-            request_id = _from_metadata(context) or str(uuid_utils.uuid7())
+            request_id = str(uuid_utils.uuid7())
             set_request_id(request_id)
             bind(request_id=request_id, method=path)
+            if (theirs := _from_metadata(context)) is not None:
+                bind(client_request_id=theirs)
             if streams:
                 await context.send_initial_metadata(((HEADER, request_id),))
             context.set_trailing_metadata(((HEADER, request_id),))

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from datetime import timedelta
 from functools import partial
 from time import monotonic
@@ -10,8 +10,7 @@ from typing import Any
 
 import structlog
 
-from device_registry import Registry
-from device_registry.model import CommandAction
+from device_registry import Command, Commands
 from monitoring.metrics import Metrics
 from server import convert
 from server.interceptors.chain import Context
@@ -26,6 +25,13 @@ GOODBYE_WITHIN = timedelta(seconds=2)
 """How long a terminal that does not read may hold up its own goodbye."""
 
 
+def count_ended(metrics: Metrics, commands: Iterable[Command]) -> None:
+    """Count commands that have just ended; an answer that came after the end is not counted again."""
+    for command in commands:
+        if command.outcome is not None and command.late_outcome is None:
+            metrics.commands.labels(command.action.value, command.outcome.value).inc()
+
+
 class ControlStream:
     """One terminal's control stream, and the one place that writes to it."""
 
@@ -33,7 +39,7 @@ class ControlStream:
         self.terminal_id = terminal_id
         self.live = live
         self.heard_at = monotonic()
-        self.sent: dict[str, CommandAction] = {}
+        self.sent: set[str] = set()
         self.delivering = asyncio.Lock()
         self._context = context
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
@@ -48,10 +54,10 @@ class ControlStreams:
     """Every open control stream, by terminal."""
 
     def __init__(
-        self, *, unit_of_work: UnitOfWork, registry: Registry, metrics: Metrics, overdue_after: timedelta
+        self, *, unit_of_work: UnitOfWork, commands: Commands, metrics: Metrics, overdue_after: timedelta
     ) -> None:
         self._unit_of_work = unit_of_work
-        self._registry = registry
+        self._commands = commands
         self._metrics = metrics
         self._overdue_after = overdue_after
         self._streams: dict[str, ControlStream] = {}
@@ -106,18 +112,24 @@ class ControlStreams:
         stream.live.finish()
 
     async def _deliver(self, stream: ControlStream) -> None:
-        """Send each pending command that this stream has not seen; what is not answered is sent again next time."""
+        """Send each command that applies and that this stream has not seen; what is not answered is sent again."""
+        terminal_id = stream.terminal_id
         async with stream.delivering:
-            pending = await self._unit_of_work.read(
-                lambda connection: self._registry.pending_commands(connection, stream.terminal_id)
-            )
-            for record in pending:
-                if record.command_id in stream.sent or stream.live.is_ending:
+            stock = await self._unit_of_work.read(partial(self._commands.stock, terminal_id=terminal_id))
+            if stock.overtaken:
+                closed = await self._unit_of_work.write(
+                    partial(self._commands.close_overtaken, terminal_id=terminal_id)
+                )
+                count_ended(self._metrics, closed)
+            for delivery in stock.deliveries:
+                command = delivery.command
+                if command.command_id in stream.sent or stream.live.is_ending:
                     continue
-                await self._unit_of_work.write(partial(self._registry.command_sent, command_id=record.command_id))
-                stream.sent[record.command_id] = record.action
-                await stream.send(device_pb2.ConnectResponse(command=convert.command(record)))
-                self._metrics.commands.labels(record.action.value, "SENT").inc()
+                if not await self._unit_of_work.write(partial(self._commands.sent, command_id=command.command_id)):
+                    continue  # taken back in this very moment
+                stream.sent.add(command.command_id)
+                await stream.send(device_pb2.ConnectResponse(command=convert.command(delivery)))
+                self._metrics.commands.labels(command.action.value, "SENT").inc()
 
     def _start(self, delivery: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(delivery)

@@ -9,9 +9,9 @@ from time import monotonic
 import structlog
 from sqlalchemy import Connection
 
-from device_registry import Standings, admit
+from device_registry import EVERYBODY, Standings, admit
 from device_registry.errors import CertificateUnknownError, RegistryError
-from device_registry.model import Standing
+from device_registry.model import Standing, TerminalState
 from server.live.streams import LiveStream, LiveStreams
 from server.store import Event, UnitOfWork
 
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 TERMINAL = "terminal"
 COMMAND = "command"
+AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Cut:
     reason: str
     seconds: float
     """From when this process learned of it to the end of the handler's work on the stream."""
+    seconds_since_decision: float | None
+    """From when the decision was recorded to the same moment; None where nobody decided, as when time runs out."""
 
 
 class RegistryWatch:
@@ -42,6 +45,7 @@ class RegistryWatch:
         now: Callable[[], datetime],
         on_command: Callable[[str], None],
         on_cut: Callable[[Cut], None],
+        on_authority: Callable[[], None] = lambda: None,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._standings = standings
@@ -49,6 +53,7 @@ class RegistryWatch:
         self._now = now
         self._on_command = on_command
         self._on_cut = on_cut
+        self._on_authority = on_authority
 
     async def load(self) -> None:
         """Take over everything the database says, and end the streams that it does not bear out."""
@@ -58,8 +63,14 @@ class RegistryWatch:
     async def on_events(self, events: Sequence[Event]) -> None:
         """Act on what changed; each subject once, however often it changed."""
         learned_at = monotonic()
+        if any(event.topic == AUTHORITY for event in events):
+            self._on_authority()
         changed = list(dict.fromkeys(event.subject for event in events if event.topic == TERMINAL))
-        if changed:
+        if EVERYBODY in changed:
+            streams = self._streams.all()
+            watched = {_fingerprint(stream) for stream in streams}
+            self._end_refused(streams, await self._unit_of_work.read(_reloaded(self._standings, watched)), learned_at)
+        elif changed:
             watched = {_fingerprint(stream) for terminal_id in changed for stream in self._streams.of(terminal_id)}
             closed = await self._unit_of_work.read(_refreshed(self._standings, changed, watched))
             for terminal_id in changed:
@@ -81,11 +92,12 @@ class RegistryWatch:
             standing = self._standings.of(fingerprint) or closed.get(fingerprint)
             error = _refusal(fingerprint, standing, now)
             if error is not None and not stream.is_ending:
-                stream.end(error, partial(self._cut, error.reason, learned_at))
+                stream.end(error, partial(self._cut, error.reason, learned_at, _decided_at(standing)))
 
-    def _cut(self, reason: str, learned_at: float) -> None:
+    def _cut(self, reason: str, learned_at: float, decided_at: datetime | None) -> None:
         seconds = monotonic() - learned_at
-        self._on_cut(Cut(reason=reason, seconds=seconds))
+        since = (self._now() - decided_at).total_seconds() if decided_at is not None else None
+        self._on_cut(Cut(reason=reason, seconds=seconds, seconds_since_decision=since))
         log.info("stream_cut", reason=reason, seconds=round(seconds, 4))
 
 
@@ -96,10 +108,24 @@ def _refreshed(
 
     def read(connection: Connection) -> dict[str, Standing | None]:
         standings.refresh(connection, *terminal_ids)
-        left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
-        return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
+        return _found(standings, connection, watched)
 
     return read
+
+
+def _reloaded(standings: Standings, watched: Collection[str]) -> Callable[[Connection], dict[str, Standing | None]]:
+    """Return the same for a change that is about everybody."""
+
+    def read(connection: Connection) -> dict[str, Standing | None]:
+        standings.load(connection)
+        return _found(standings, connection, watched)
+
+    return read
+
+
+def _found(standings: Standings, connection: Connection, watched: Collection[str]) -> dict[str, Standing | None]:
+    left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
+    return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
 
 
 def _refusal(fingerprint: str, standing: Standing | None, now: datetime) -> RegistryError | None:
@@ -111,6 +137,13 @@ def _refusal(fingerprint: str, standing: Standing | None, now: datetime) -> Regi
     except RegistryError as error:
         return error
     return None
+
+
+def _decided_at(standing: Standing | None) -> datetime | None:
+    """Return when somebody decided that a terminal may not come in, if that is why."""
+    if standing is None or standing.state in (TerminalState.ENROLLED, TerminalState.ACTIVE):
+        return None
+    return standing.state_since
 
 
 def _fingerprint(stream: LiveStream) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from device_registry import Registry
+from device_registry.fleet.places import Position
 from device_registry.model import ReceivedHeartbeat
 from server.store import StoreError, UnitOfWork
 
@@ -30,12 +31,25 @@ class PresenceBook:
         self._registry = registry
         self._news: dict[str, _News] = {}
 
-    async def came(self, terminal_id: str, firmware_version: str, clock_skew: timedelta) -> None:
+    async def came(
+        self,
+        terminal_id: str,
+        firmware_version: str,
+        clock_skew: timedelta,
+        *,
+        origin: str = "",
+        position: Position | None = None,
+    ) -> None:
         """Write down an opened control stream, at once: what the terminal sends next is younger than this."""
         self._of(terminal_id).is_gone = False
         await self._unit_of_work.write(
             lambda connection: self._registry.connected(
-                connection, terminal_id=terminal_id, firmware_version=firmware_version, clock_skew=clock_skew
+                connection,
+                terminal_id=terminal_id,
+                firmware_version=firmware_version,
+                clock_skew=clock_skew,
+                origin=origin,
+                position=position,
             )
         )
 

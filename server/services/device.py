@@ -6,14 +6,15 @@ from time import monotonic
 
 import structlog
 
-from device_registry import Registry
+from device_registry import Commands, Registry
 from device_registry.errors import CommandUnknownError
 from device_registry.model import ReceivedHeartbeat
 from monitoring.metrics import Metrics
 from server import convert
 from server.caller import current_caller, current_request_id, current_standing
 from server.interceptors.chain import Context
-from server.live.control import ControlStream, ControlStreams
+from server.interceptors.limits import origin_of
+from server.live.control import ControlStream, ControlStreams, count_ended
 from server.live.presence import PresenceBook
 from server.live.streams import current_stream
 from server.refusals import StreamOrderError
@@ -34,6 +35,7 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
         *,
         unit_of_work: UnitOfWork,
         registry: Registry,
+        commands: Commands,
         control: ControlStreams,
         presence: PresenceBook,
         metrics: Metrics,
@@ -43,6 +45,7 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
     ) -> None:
         self._unit_of_work = unit_of_work
         self._registry = registry
+        self._commands = commands
         self._control = control
         self._presence = presence
         self._metrics = metrics
@@ -61,7 +64,13 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
         terminal_id = current_caller().terminal_id
         stream = ControlStream(terminal_id=terminal_id, live=current_stream(), context=context)
         skew = self._skew(convert.moment(hello.terminal_time, "hello.terminal_time"))
-        await self._presence.came(terminal_id, hello.firmware_version, skew)
+        await self._presence.came(
+            terminal_id,
+            hello.firmware_version,
+            skew,
+            origin=origin_of(context.peer()),
+            position=convert.position(hello),
+        )
         self._control.put(stream)
         try:
             await stream.send(device_pb2.ConnectResponse(welcome=self._welcome()))
@@ -75,14 +84,14 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
         self, request: device_pb2.RenewCertificateRequest, _context: Context
     ) -> device_pb2.RenewCertificateResponse:
         """Give a new certificate for a new key."""
-        standing = current_standing()
+        standing, request_id = current_standing(), current_request_id()
         renewed = await self._unit_of_work.write(
             lambda connection: self._registry.renew(
                 connection,
                 terminal_id=standing.terminal_id,
                 fingerprint=standing.fingerprint,
                 signing_request_der=request.signing_request_der,
-                request_id=current_request_id(),
+                request_id=request_id,
             )
         )
         self._metrics.certificates_issued.labels("RENEWAL").inc()
@@ -137,8 +146,8 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
     async def _take_result(self, stream: ControlStream, result: device_pb2.CommandResult) -> None:
         outcome = convert.command_outcome(result)
         try:
-            await self._unit_of_work.write(
-                lambda connection: self._registry.command_answered(
+            answered = await self._unit_of_work.write(
+                lambda connection: self._commands.answered(
                     connection,
                     terminal_id=stream.terminal_id,
                     command_id=result.command_id,
@@ -149,6 +158,5 @@ class DeviceService(device_pb2_grpc.DeviceServiceServicer):
         except CommandUnknownError:  # of a former life; no reason to end the stream
             log.warning("command_unknown", command_id=result.command_id)
             return
-        action = stream.sent.get(result.command_id)
-        if action is not None:
-            self._metrics.commands.labels(action.value, outcome.value).inc()
+        if answered is not None:
+            count_ended(self._metrics, [answered])

@@ -1,9 +1,17 @@
-"""How a terminal gets its first certificate, as gRPC asks for it."""
+"""How a terminal gets its first certificate, or one after it was off for too long, as gRPC asks for it."""
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
 
 from device_registry import Authority, Registry
-from device_registry.errors import RegistryError, TooManyChallengesError
+from device_registry.enrollment.factory import FactoryEnrollments, FactoryProof, InstallerVisit
+from device_registry.enrollment.grace import GraceRenewals
+from device_registry.errors import RegistryError, SuspiciousEnrollmentError, TooManyChallengesError
+from device_registry.fleet.finding import Severity
+from device_registry.fleet.findings import Findings
+from device_registry.model import Enrollment
 from monitoring.metrics import Metrics
 from server import convert
 from server.caller import current_request_id
@@ -11,6 +19,8 @@ from server.interceptors.chain import Context
 from server.interceptors.limits import Buckets, by_address
 from server.store import UnitOfWork
 from shualian.terminal.v1 import enrollment_pb2, enrollment_pb2_grpc
+
+log = structlog.get_logger()
 
 
 class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
@@ -21,15 +31,23 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         *,
         unit_of_work: UnitOfWork,
         registry: Registry,
+        factory: FactoryEnrollments,
+        grace: GraceRenewals,
+        findings: Findings,
         authority: Authority,
         metrics: Metrics,
+        now: Callable[[], datetime],
         challenges: Buckets,
     ) -> None:
         """Take what it works with; `challenges` keeps one address from using up all open nonces (I11)."""
         self._unit_of_work = unit_of_work
         self._registry = registry
+        self._factory = factory
+        self._grace = grace
+        self._findings = findings
         self._authority = authority
         self._metrics = metrics
+        self._now = now
         self._challenges = challenges
 
     async def GetChallenge(
@@ -42,30 +60,44 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
             lambda connection: self._registry.challenge(connection, serial_number=request.serial_number)
         )
         return enrollment_pb2.GetChallengeResponse(
-            nonce=challenge.nonce, expires_at=convert.timestamp(challenge.expires_at)
+            nonce=challenge.nonce,
+            expires_at=convert.timestamp(challenge.expires_at),
+            platform_time=convert.timestamp(self._now()),
         )
 
     async def Enroll(self, request: enrollment_pb2.EnrollRequest, _context: Context) -> enrollment_pb2.EnrollResponse:
-        """Exchange token and signing request for a certificate."""
+        """Exchange token or factory identity, and signing request, for a certificate."""
+        by_factory = request.HasField("factory_proof")
         try:
-            enrollment = await self._unit_of_work.write(
-                lambda connection: self._registry.enroll(
-                    connection,
-                    serial_number=request.serial_number,
-                    token=request.token,
-                    signing_request_der=request.signing_request_der,
-                    request_id=current_request_id(),
-                )
-            )
+            enrollment = await (self._by_factory(request) if by_factory else self._by_token(request))
         except RegistryError:
             self._metrics.enrollments.labels("REFUSED").inc()
             raise
         self._metrics.enrollments.labels("ENROLLED").inc()
-        self._metrics.certificates_issued.labels("ENROLLMENT").inc()
+        self._metrics.certificates_issued.labels("FACTORY" if by_factory else "ENROLLMENT").inc()
         return enrollment_pb2.EnrollResponse(
             terminal_id=enrollment.terminal_id,
             certificate_chain_der=enrollment.certificate_chain_der,
             renew_after=convert.timestamp(enrollment.renew_after),
+        )
+
+    async def RenewExpired(
+        self, request: enrollment_pb2.RenewExpiredRequest, _context: Context
+    ) -> enrollment_pb2.RenewExpiredResponse:
+        """Exchange a lapsed certificate for a new one."""
+        request_id = current_request_id()
+        renewed = await self._unit_of_work.write(
+            lambda connection: self._grace.renew(
+                connection,
+                certificate_der=request.certificate_der,
+                signing_request_der=request.signing_request_der,
+                signature=request.signature,
+                request_id=request_id,
+            )
+        )
+        self._metrics.certificates_issued.labels("GRACE").inc()
+        return enrollment_pb2.RenewExpiredResponse(
+            certificate_chain_der=renewed.certificate_chain_der, renew_after=convert.timestamp(renewed.renew_after)
         )
 
     async def GetTrustBundle(
@@ -73,3 +105,64 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> enrollment_pb2.GetTrustBundleResponse:
         """Return the roots."""
         return enrollment_pb2.GetTrustBundleResponse(root_certificates_der=self._authority.root_certificates_der)
+
+    async def _by_token(self, request: enrollment_pb2.EnrollRequest) -> Enrollment:
+        request_id = current_request_id()  # here, for the writer's thread does not know whose call it works for
+        return await self._unit_of_work.write(
+            lambda connection: self._registry.enroll(
+                connection,
+                serial_number=request.serial_number,
+                token=request.token,
+                signing_request_der=request.signing_request_der,
+                request_id=request_id,
+            )
+        )
+
+    async def _by_factory(self, request: enrollment_pb2.EnrollRequest) -> Enrollment:
+        """Enroll by factory identity; what looks like a clone is refused, and kept as a finding."""
+        proof = FactoryProof(
+            certificate_chain_der=tuple(request.factory_proof.certificate_chain_der),
+            signature=request.factory_proof.signature,
+        )
+        visit = _visit(request.installer) if request.HasField("installer") else None
+        request_id = current_request_id()
+        try:
+            return await self._unit_of_work.write(
+                lambda connection: self._factory.enroll(
+                    connection,
+                    serial_number=request.serial_number,
+                    proof=proof,
+                    signing_request_der=request.signing_request_der,
+                    visit=visit,
+                    request_id=request_id,
+                )
+            )
+        except SuspiciousEnrollmentError as refusal:
+            await self._keep(refusal, request_id)
+            raise
+
+    async def _keep(self, refusal: SuspiciousEnrollmentError, request_id: str) -> None:
+        """Write the finding in a transaction of its own: the refusal rolled back the one it was made in."""
+        log.warning("enrollment_suspicious", reason=refusal.reason, terminal_id=refusal.terminal_id)
+        await self._unit_of_work.write(
+            lambda connection: self._findings.report(
+                connection,
+                kind=refusal.kind,
+                terminal_id=refusal.terminal_id,
+                severity=Severity.CRITICAL,
+                details={
+                    "serial_number": refusal.serial_number,
+                    "seen": refusal.detail,
+                    "request_id": request_id,
+                },
+            )
+        )
+
+
+def _visit(installer: enrollment_pb2.Installer) -> InstallerVisit:
+    return InstallerVisit(
+        ticket=installer.ticket,
+        site_id=installer.site_id,
+        model=installer.model,
+        record_number=installer.record_number,
+    )

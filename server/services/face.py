@@ -15,7 +15,6 @@ from time import monotonic, perf_counter
 import structlog
 import uuid_utils
 
-from device_registry.model import TerminalClass
 from face_pipeline import Challenge, FacePipeline, FaceSession, FrameError, Progress, TemplateModelError, Verdict
 from monitoring.metrics import Metrics
 from server import convert
@@ -24,7 +23,7 @@ from server.faces.desk import Claimant, FaceDesk
 from server.faces.inbox import FrameInbox, ReceivedFrame
 from server.faces.seats import FaceSeats
 from server.interceptors.chain import Context
-from server.refusals import FramesExceededError, StreamOrderError, TerminalClassError
+from server.refusals import FramesExceededError, StreamOrderError
 from server.services.opening import opening
 from shualian.terminal.v1 import face_pb2, face_pb2_grpc
 
@@ -89,8 +88,6 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         """Serve one face session from start to decision."""
         start = (await opening(requests, oneof="step", expected="start")).start
         caller = current_caller()
-        if caller.terminal_class != TerminalClass.FACE:
-            raise TerminalClassError(needed=TerminalClass.FACE.value)
         session_id = str(uuid_utils.uuid7())
         structlog.contextvars.bind_contextvars(session_id=session_id)
         if not start.consent.granted:

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from device_registry.model import TerminalClass
 from monitoring.metrics import Metrics
 from server import convert
 from server.caller import current_caller
 from server.credentials.errors import CredentialError
+from server.gates import AUTHORIZATIONS, refuse_class
 from server.interceptors.chain import Context
+from server.refusals import TerminalClassError
 from server.settlement.desk import SettlementDesk
 from server.settlement.errors import (
     AuthorizationMissingError,
@@ -102,10 +105,12 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
     @contextmanager
     def _offered(self, authorization: settlement_pb2.Authorization) -> Iterator[None]:
         """Count which way was offered, and whether it opened anything."""
-        way = _WAYS[authorization.WhichOneof("method") or "bare_id_number"]
+        method = authorization.WhichOneof("method") or "bare_id_number"
+        way = _WAYS[method]
         try:
+            refuse_class(TerminalClass(current_caller().terminal_class), AUTHORIZATIONS[method])
             yield
-        except (AuthorizationMissingError, CredentialError):
+        except (AuthorizationMissingError, CredentialError, TerminalClassError):
             self._metrics.authorizations.labels(way, "REFUSED").inc()
             raise
         self._metrics.authorizations.labels(way, "ACCEPTED").inc()

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.caller import Caller
 from server.credentials.assertion import Assertions
 from server.credentials.errors import CredentialError, PersonUnknownError

@@ -13,7 +13,7 @@ from typing import Any, Final
 import uuid_utils
 from sqlalchemy import Connection
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.settlement.errors import InsurerRefusedError, InsurerUnavailableError, SettlementNotFoundError
 from server.settlement.insurers import Booking, Claim, RemoteInsurer
 from server.settlement.model import Intent, SettlementState, Shares

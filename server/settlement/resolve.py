@@ -9,7 +9,7 @@ from typing import Final
 
 from sqlalchemy import Connection, update
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.settlement.insurers import Insurer
 from server.settlement.model import SettlementState
 from server.settlement.remote import Upstream

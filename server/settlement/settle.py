@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import uuid_utils
 from sqlalchemy import Connection
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.caller import Caller
 from server.credentials.assertion import AssertionClaims, Assertions
 from server.settlement.errors import (

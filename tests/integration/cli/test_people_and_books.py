@@ -120,7 +120,7 @@ def test_looking_works_while_another_process_holds_the_write_lock(ask: Ask, tmp_
             ask(*command, "--json")
             for command in (
                 ("ledger", "verify"), ("audit", "verify"), ("person", "show", person), ("site", "list"),
-                ("terminal", "list"), ("command", "list", "SL-1"),
+                ("terminal", "list"), ("operator", "list"),
             )
         ]  # fmt: skip
         other.execute("ROLLBACK")

@@ -17,7 +17,7 @@ def test_i03_ca_init_makes_every_key_readable_by_its_owner_alone(ask: Ask, tmp_p
     private = [*(data / "keys").iterdir(), *(data / "ca").rglob("key.pem")]
     assert reply.code == 0
     assert len(reply.json["root_fingerprint_sha256"]) == 64
-    assert len(private) == 7
+    assert len(private) == 8
     assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
 
@@ -91,24 +91,28 @@ def test_a_command_waits_for_its_terminal(ask: Ask, register: Register) -> None:
     refused = ask("command", "send", "SN-1", "set_configuration", "--json")
 
     commands = ask("command", "list", "SN-1", "--json").json["commands"]
-    assert sent.json["parameters"] == {"heartbeat_interval_ms": 5000}
-    assert refused.json["error"]["reason"] == "COMMAND_INVALID"
+    assert sent.json["heartbeat_interval_seconds"] == 5
+    assert refused.json["error"]["reason"] == "INVALID_REQUEST"
     assert [(command["action"], command["state"]) for command in commands] == [("SET_CONFIGURATION", "WAITING")]
 
 
-def test_i06_audit_verify_walks_the_chain_and_knows_an_earlier_head(ask: Ask, register: Register) -> None:
+def test_i06_audit_verify_walks_the_chain_and_compares_it_with_an_earlier_checkpoint(
+    ask: Ask, register: Register, tmp_path: Path
+) -> None:
     register("SN-1")
-    before = ask("audit", "verify", "--json").json
+    before = ask("audit", "checkpoint", "--reason", "before", "--json").json
+    kept, other = tmp_path / "kept", tmp_path / "other"
+    kept.write_text(before["token"])
+    other.write_text(before["token"][:-4] + "AAAA")
 
     ask("terminal", "revoke", "SN-1", "--reason", "stolen")
-    known = ("--known-entries", str(before["entries"]), "--known-head", before["head"])
-    after = ask("audit", "verify", *known, "--json")
-    other = ask("audit", "verify", "--known-entries", str(before["entries"]), "--known-head", "0" * 64, "--json")
+    after = ask("audit", "verify", "--checkpoint", str(kept), "--json")
+    forged = ask("audit", "verify", "--checkpoint", str(other), "--json")
 
     assert after.json["ok"]
-    assert after.json["entries"] > before["entries"]
-    assert other.code == 1
-    assert other.json["broken_at"] == before["entries"]
+    assert after.json["entries"] > int(before["entries"])
+    assert forged.code == 1
+    assert forged.json["error"]["reason"] == "CHECKPOINT_INVALID"
 
 
 def test_people_read_tables_where_programs_read_json(ask: Ask, register: Register) -> None:

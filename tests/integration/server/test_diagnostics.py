@@ -5,6 +5,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from server.administration.services import service_names
 from tests.support.platform import ACTOR, a_platform, an_enrolled_terminal, refusal
 from tests.support.questions import is_serving, listed_services, listening_servers
 
@@ -19,7 +20,7 @@ async def test_the_diagnostics_socket_tells_health_services_and_connections() ->
         assert await is_serving(channel)
         for service in OF_TERMINALS | {f"{PACKAGE}.EnrollmentService"}:
             assert await is_serving(channel, service)
-        assert await listed_services(channel) == OF_TERMINALS | OF_GRPC | {
+        assert await listed_services(channel) == OF_TERMINALS | OF_GRPC | set(service_names()) | {
             f"{PACKAGE}.EnrollmentService",
             "grpc.channelz.v1.Channelz",
         }

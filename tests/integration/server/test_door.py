@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -80,8 +81,8 @@ async def test_an_admitted_terminal_reads_a_precise_refusal_with_its_request_id(
     found = refusal(caught.value)
     assert found.code is grpc.StatusCode.NOT_FOUND
     assert found.reason == "SETTLEMENT_NOT_FOUND"
-    assert found.request_id == "from-the-terminal"
-    assert metadata_of(caught.value)["x-request-id"] == "from-the-terminal"
+    assert found.request_id == metadata_of(caught.value)["x-request-id"]
+    assert UUID(found.request_id).version == 7  # ours, whatever the terminal calls it
 
 
 async def test_i01_without_a_certificate_the_terminal_port_cannot_be_reached(running: RunningPlatform) -> None:
@@ -362,7 +363,7 @@ async def test_the_http_port_shows_life_readiness_and_metrics(running: RunningPl
     assert status == 200
     assert json.loads(ready) == {
         "ready": True,
-        "checks": {"database": True, "events": True, "trust": True, "running": True},
+        "checks": {"database": True, "events": True, "trust": True, "witness": True, "signing": True, "running": True},
     }
     assert 'shualian_ready{check="database"} 1.0' in metrics
 

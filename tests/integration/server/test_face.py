@@ -251,7 +251,7 @@ async def test_a_terminal_that_is_not_certified_for_faces_is_refused(running: Ru
         call = face_call(channel)
         await call.write(start(LIN))
 
-        assert refusal(await call.refused()).metadata == {"needed": "III"}
+        assert refusal(await call.refused()).metadata == {"needed": "III", "next_action": "CONTACT_OPERATOR"}
 
 
 async def test_i02_a_revocation_ends_a_face_session_within_one_second(

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
 from device_registry import Registry, Standing, Standings, TerminalState, admit
-from device_registry.certificates import fingerprint_from_der
+from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.errors import TerminalRevokedError, TerminalSuspendedError
 from server.interceptors.chain import Context, Method
 from server.interceptors.identity import REFUSALS, IdentityLayer
@@ -23,10 +23,10 @@ from server.refusals import RateLimitedError
 from server.store import Event, UnitOfWork
 from tests.support.builders import OPERATOR, a_registry, a_terminal, an_enrollment
 from tests.support.clock import Clock
-from tests.support.database import a_database, a_unit_of_work
+from tests.support.database import Database, a_unit_of_work
 
 T = TypeVar("T")
-UNARY = Method(service="S", name="M", streams_up=False, streams_down=False)
+UNARY = Method(service="S", name="M", full_name="p.S/M", streams_up=False, streams_down=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,9 +104,9 @@ class Caller:
 
 
 @pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(database: Database, tmp_path: Path) -> AsyncIterator[Fleet]:
     bench = a_registry(tmp_path)
-    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+    async with a_unit_of_work(database.engine) as unit_of_work:
         yield Fleet(unit_of_work=unit_of_work, registry=bench.registry, clock=bench.clock)
 
 

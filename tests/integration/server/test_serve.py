@@ -27,7 +27,7 @@ from pathlib import Path
 from server.config import load_config
 from server.listeners import serve
 config = load_config(None, {"SHUALIAN_DATA_DIR": sys.argv[1], "SHUALIAN_LIMITS_STOP_GRACE": "500ms",
-    **{f"SHUALIAN_{name}_PORT": "0" for name in ("ENROLLMENT", "TERMINAL", "HTTP")}})
+    **{f"SHUALIAN_{name}_PORT": "0" for name in ("ENROLLMENT", "TERMINAL", "ADMIN", "HTTP")}})
 serve(config, ready_file=Path(sys.argv[1]) / "ready.json")
 """
 

@@ -8,6 +8,7 @@ import uuid_utils
 
 from server.settlement.ledger import Account, AccountKind
 from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc, types_pb2
+from tests.support.database import Database
 from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.visitors import CARD_NUMBER, LIN, PIN, face_session, insured
 
@@ -16,8 +17,8 @@ SHARES = ("POOLED_FUND", "PERSONAL_ACCOUNT", "SELF_PAY")
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
+async def running(database: Database) -> AsyncIterator[RunningPlatform]:
+    async with a_platform(store={"url": database.url}) as platform:
         fund = Account(kind=AccountKind.POOLED_FUND, owner=REGION)
         await platform.write(
             lambda connection: platform.platform.domain.ledger.fund(
@@ -120,6 +121,6 @@ async def test_a_wrong_pin_says_nothing_else(running: RunningPlatform) -> None:
 
     found = refusal(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.PERMISSION_DENIED, "PIN_WRONG")
-    assert found.metadata == {}
+    assert found.metadata == {"next_action": "CHANGE_REQUEST"}
     assert "918273" not in str(caught.value)
     assert running.counted("pin_attempts_total", result="WRONG") == 1

@@ -3,9 +3,16 @@
 import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from device_registry import Authority, CertificateLifetimes
+from server.tls import TlsMaterialError
+from tests.support.authority import an_authority
 from tests.support.clock import Clock
 from tests.support.platform import RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.questions import looked_up
@@ -61,3 +68,60 @@ async def test_material_that_cannot_be_used_changes_nothing_and_is_noticed() -> 
 
         assert await shown_certificate(running) == before
         assert running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE") == last_success
+
+
+async def test_a_configured_certificate_that_lapses_is_noticed_and_replaced_without_a_restart(tmp_path: Path) -> None:
+    clock = Clock(datetime.now(UTC))
+    elsewhere = an_authority(tmp_path, clock, CertificateLifetimes(server=LIFETIME))
+    files = {"certificate": tmp_path / "server.pem", "private_key": tmp_path / "server.key"}
+    written_by(elsewhere, clock, **files)
+    quick = {**files, "reload_interval": timedelta(milliseconds=100)}
+    async with a_platform(now=clock.now, tls=quick) as running:
+        fresh = await running.platform.health.readiness()
+        expiry = running.counted("server_certificate_expiry_timestamp_seconds")
+
+        clock.advance(LIFETIME + timedelta(minutes=1))
+        lapsed = await running.platform.health.readiness()
+        shown_lapsed = running.counted("ready", check="trust")
+        written_by(elsewhere, clock, **files)
+        async with asyncio.timeout(5):
+            while not (await running.platform.health.readiness()).checks["trust"]:  # noqa: ASYNC110  # the job has no event
+                await asyncio.sleep(0.02)
+
+        assert fresh.checks["trust"]
+        assert expiry == (clock.now() - timedelta(minutes=1)).replace(microsecond=0).timestamp()
+        assert not lapsed.checks["trust"]
+        assert not lapsed.is_ready
+        assert shown_lapsed == 0
+        assert running.counted("server_certificate_expiry_timestamp_seconds") > clock.now().timestamp()
+
+
+async def test_a_new_certificate_is_not_shown_before_its_key_is_there(tmp_path: Path) -> None:
+    clock = Clock(datetime.now(UTC))
+    elsewhere = an_authority(tmp_path, clock, CertificateLifetimes(server=LIFETIME))
+    files = {"certificate": tmp_path / "server.pem", "private_key": tmp_path / "server.key"}
+    written_by(elsewhere, clock, **files)
+    async with a_platform(now=clock.now, tls={**files, "reload_interval": timedelta(milliseconds=100)}) as running:
+        tls, first = running.platform.tls, await shown_certificate(running)
+        former_key = files["private_key"].read_bytes()
+        written_by(elsewhere, clock, **files)
+        new_key = files["private_key"].read_bytes()
+        files["private_key"].write_bytes(former_key)
+        with pytest.raises(TlsMaterialError, match="the key is not that of the certificate"):
+            tls.reload_if_due()
+        between = await shown_certificate(running)
+        files["private_key"].write_bytes(new_key)
+        async with asyncio.timeout(5):
+            while await shown_certificate(running) == first:  # noqa: ASYNC110  # the job has no event
+                await asyncio.sleep(0.02)
+
+    assert between == first
+
+
+def written_by(authority: Authority, clock: Clock, *, certificate: Path, private_key: Path) -> None:
+    """Write a server certificate and its key into the files that a platform is configured with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = authority.issue_server(hostnames=["localhost"], public_key=key.public_key(), now=clock.now())
+    chain = (x509.load_der_x509_certificate(der) for der in issued.certificate_chain_der)
+    private_key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    certificate.write_bytes(b"".join(it.public_bytes(Encoding.PEM) for it in chain))

@@ -61,6 +61,22 @@ def test_settings_that_contradict_each_other_are_refused() -> None:
     assert mistake == "registry.overdue_after: must be at least two heartbeat intervals"
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://shualian:made-up@db/shualian", "postgresql://db/shualian?password=made-up&sslmode=require"]
+)
+def test_i03_a_password_in_the_database_url_is_refused_and_not_repeated(url: str) -> None:
+    (mistake,) = mistakes_in(None, SHUALIAN_STORE_URL=url)
+
+    assert mistake.startswith("store.url: must not hold a password")
+    assert "made-up" not in mistake
+
+
+def test_a_database_of_another_kind_is_refused() -> None:
+    (mistake,) = mistakes_in(None, SHUALIAN_STORE_URL="mysql://db/shualian")
+
+    assert mistake == "store.url: must begin with sqlite:/// or postgresql://"
+
+
 def test_a_file_that_is_no_toml_is_one_mistake(tmp_path: Path) -> None:
     assert len(mistakes_in(written(tmp_path, "[[["))) == 1
     assert len(mistakes_in(tmp_path / "missing.toml")) == 1

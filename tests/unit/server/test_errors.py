@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from device_registry.errors import CertificateRefusedError, EnrollmentRefusedError, TerminalRefusedError
 from server import errors
+from server.answers import NextAction
 from server.interceptors.errors import status_of, where_from
+from server.next_actions import BY_ERROR
 from server.settlement.errors import AmountOverLimitError, AuthorizationMissingError
 
 
@@ -68,8 +71,27 @@ def test_the_log_of_an_unexpected_error_has_no_text_of_it() -> None:
 
 
 def test_fields_of_an_error_reach_the_caller_as_metadata() -> None:
-    assert errors.reply_to(AmountOverLimitError(limit_fen=2)).metadata == {"limit_fen": "2"}
-    assert errors.reply_to(AuthorizationMissingError(ways=("face", "counter"))).metadata == {"ways": "face,counter"}
+    assert errors.reply_to(AmountOverLimitError(limit_fen=2)).metadata == {
+        "limit_fen": "2",
+        "next_action": "CHANGE_REQUEST",
+    }
+    assert errors.reply_to(AuthorizationMissingError(ways=("face", "counter"))).metadata == {
+        "ways": "face,counter",
+        "next_action": "CHANGE_REQUEST",
+    }
+
+
+@pytest.mark.parametrize("kind", errors.ANSWERS, ids=lambda kind: kind.__name__)
+def test_every_refusal_says_what_to_do_next(kind: type[Exception]) -> None:
+    action = errors.ANSWERS[kind].next_action
+
+    assert isinstance(action, NextAction)
+    if issubclass(kind, TerminalRefusedError | CertificateRefusedError | EnrollmentRefusedError):
+        assert kind in BY_ERROR, "what a terminal does about its identity is decided by name"
+
+
+def test_an_error_nobody_foresaw_says_to_wait() -> None:
+    assert errors.reply_to(KeyError()).metadata == {"next_action": "WAIT"}
 
 
 def test_the_printed_table_names_every_reason_once() -> None:

@@ -1,0 +1,1 @@
+"""The services of shualian.admin.v1, one module a subject."""
