@@ -30,6 +30,8 @@ FIRST_WAIT: Final = timedelta(milliseconds=200)
 LONGEST_WAIT: Final = timedelta(seconds=5)
 LONGEST_TOLD: Final = timedelta(seconds=15)
 """A platform that asks for more patience than this gets its word passed on instead; a person stands there."""
+_NOT_THE_PLATFORM: Final = "CERTIFICATE_VERIFY_FAILED"
+"""What gRPC's TLS says when the certificate it is shown has lapsed or leads to no root we trust."""
 RETRYABLE: Final = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
 OPTIONS: Final = [
     ("grpc.keepalive_time_ms", 30_000),  # no faster than the platform permits
@@ -114,13 +116,15 @@ async def call(ask: Callable[[], Awaitable[T]], *, attempts_max: int = ATTEMPTS_
 def final_from(refused: PlatformRefusedError) -> PlatformRefusedError | UnreachableError:
     """Return what is left to say after the last attempt: the platform's own word, or that there was none."""
     if not refused.is_platforms_word and refused.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}:
-        return UnreachableError(f"no answer from the platform ({refused.code})")
+        return UnreachableError(f"no answer from the platform ({refused.reason})")
     return refused
 
 
 def refused_from(error: aio.AioRpcError) -> PlatformRefusedError:
     """Return a gRPC error with its google.rpc details in typed fields."""
-    refused = PlatformRefusedError(code=error.code().name, reason=error.code().name, public=error.details() or "")
+    code, public = error.code().name, error.details() or ""
+    reason = UntrustedPlatformError.reason if _NOT_THE_PLATFORM in public else code
+    refused = PlatformRefusedError(code=code, reason=reason, public=public)
     for detail in _details(error):
         if detail.TypeName() == "google.rpc.ErrorInfo":
             info = _unpacked(detail, error_details_pb2.ErrorInfo())

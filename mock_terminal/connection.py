@@ -1,19 +1,21 @@
 """How does a terminal stay connected? Stream after stream, until the platform ends it for good."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
 from mock_terminal.client import jittered
 from mock_terminal.commands import DoneCommands
-from mock_terminal.errors import PlatformRefusedError
+from mock_terminal.duties import Duties
+from mock_terminal.errors import PlatformRefusedError, StateError, UnreachableError
 from mock_terminal.folder import Folder
 from mock_terminal.keystore import Identity
+from mock_terminal.recovery import enroll_again, revive
 from mock_terminal.report import Reporter
 from mock_terminal.stream import ControlStream
-from mock_terminal.terminal import ENDED_FOR_GOOD
+from shualian.terminal.v1 import device_pb2
 
 FIRST_PAUSE: Final = timedelta(milliseconds=500)
 LONGEST_PAUSE: Final = timedelta(seconds=30)
@@ -26,12 +28,23 @@ STEADY_AFTER: Final = timedelta(seconds=10)
 class Connection:
     """Keeps the control stream open, and comes back when it breaks."""
 
-    def __init__(self, folder: Folder, *, address: str, report: Reporter, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        address: str,
+        report: Reporter,
+        now: Callable[[], datetime],
+        fails: Collection[str] = (),
+        position: device_pb2.Position | None = None,
+    ) -> None:
         self._folder: Final = folder
         self._address: Final = address
         self._report: Final = report
         self._now: Final = now
         self._done: Final = DoneCommands(folder.path / "commands.json")
+        self._duties: Final = Duties(state=folder.path, fails=fails)
+        self._position: Final = position
         self._pause = FIRST_PAUSE
 
     async def run(self) -> PlatformRefusedError:
@@ -41,11 +54,12 @@ class Connection:
             StateError: this terminal is not enrolled, or its files are damaged.
         """
         while True:
+            await self._revive_if_lapsed()
             identity, began = self._folder.keys.identity(), monotonic()
             ended, come_back_after = await self._one_stream(identity)
             self._report.event("stream_ended", code=ended.code if ended else "OK", reason=ended.reason if ended else "")
             # Another process may have renewed: then it is only the former certificate that is out.
-            if ended is not None and ended.reason in ENDED_FOR_GOOD and self._folder.keys.identity() == identity:
+            if ended is not None and self._folder.keys.identity() == identity and await self._is_over(ended):
                 return ended
             if monotonic() - began > STEADY_AFTER.total_seconds():
                 self._pause = FIRST_PAUSE
@@ -54,11 +68,43 @@ class Connection:
             else:
                 await asyncio.sleep(self._next_pause(ended))
 
+    async def _is_over(self, ended: PlatformRefusedError) -> bool:
+        """Do what the platform says, as far as a terminal can by itself; return whether it is a person's turn."""
+        match ended.next_action:
+            case "STOP" | "CONTACT_OPERATOR":
+                return True
+            case "RENEW" | "ENROLL" as action:
+                try:
+                    if action == "RENEW":
+                        await revive(self._folder, platform=self._address, report=self._report, now=self._now)
+                    else:
+                        await enroll_again(self._folder, report=self._report)
+                except (PlatformRefusedError, UnreachableError, StateError) as error:
+                    self._report.event("no_new_certificate", reason=error.reason, message=str(error))
+                    return True
+        return False
+
+    async def _revive_if_lapsed(self) -> None:
+        """Get a new certificate when the terminal was off for too long; if that fails, the platform's word decides."""
+        if self._now() < self._folder.keys.identity().not_after:
+            return
+        try:
+            await revive(self._folder, platform=self._address, report=self._report, now=self._now)
+        except (PlatformRefusedError, UnreachableError, StateError) as error:
+            self._report.event("renewal_failed", reason=error.reason, message=str(error))
+
     async def _one_stream(self, identity: Identity) -> tuple[PlatformRefusedError | None, timedelta | None]:
         """Hold one control stream; return the error that ended it, if one did, and when to come back, if told."""
         async with self._folder.channel(self._address, identity) as channel:
             stream = ControlStream(
-                self._folder, channel, identity=identity, done=self._done, report=self._report, now=self._now
+                self._folder,
+                channel,
+                identity=identity,
+                done=self._done,
+                duties=self._duties,
+                position=self._position,
+                report=self._report,
+                now=self._now,
             )
             return await stream.hold(), stream.come_back_after
 

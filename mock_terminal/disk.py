@@ -2,8 +2,10 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +13,7 @@ from mock_terminal.errors import StateError
 
 PRIVATE_FILE: Final = 0o600
 PRIVATE_FOLDER: Final = 0o700
+ASK_AGAIN_SECONDS: Final = 0.02
 
 
 def make_private(folder: Path) -> None:
@@ -44,8 +47,13 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def alone(folder: Path, work: str) -> Iterator[None]:
+def alone(folder: Path, work: str, *, patience: timedelta = timedelta()) -> Iterator[None]:
     """Keep the terminal's other processes from the same work while the block runs; a crash lets go, too.
+
+    Args:
+        folder: the terminal's state.
+        work: what is done alone.
+        patience: for how long to wait for another one.
 
     Raises:
         StateError: another one is at it.
@@ -53,10 +61,19 @@ def alone(folder: Path, work: str) -> Iterator[None]:
     make_private(folder)
     descriptor = os.open(folder / f"{work}.lock", os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateError(f"another process is busy with {work} in {folder}") from error
+        until = time.monotonic() + patience.total_seconds()
+        while not _is_ours(descriptor):
+            if time.monotonic() >= until:
+                raise StateError(f"another process is busy with {work} in {folder}")
+            time.sleep(ASK_AGAIN_SECONDS)
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_ours(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -22,6 +22,15 @@ DEFINITE: Final = frozenset(
 """Codes that say no. Any other (INTERNAL, UNKNOWN, CANCELLED ...) says that something broke, maybe half way."""
 
 
+RETRY, WAIT, STOP = "RETRY", "WAIT", "STOP"
+RENEW, ENROLL, FIX_CLOCK = "RENEW", "ENROLL", "FIX_CLOCK"
+CHANGE_REQUEST, CONTACT_OPERATOR = "CHANGE_REQUEST", "CONTACT_OPERATOR"
+NEXT_ACTIONS: Final = frozenset({RETRY, WAIT, STOP, RENEW, ENROLL, FIX_CLOCK, CHANGE_REQUEST, CONTACT_OPERATOR})
+"""What a platform may tell a terminal to do after a refusal; docs/errors.md has it for each reason."""
+CERTIFICATE_OVER: Final = frozenset({STOP, RENEW, ENROLL})
+"""With these words the platform will not take the certificate again that it was shown."""
+
+
 class TerminalError(Exception):
     """Something that a verb of the terminal reports and ends with."""
 
@@ -97,6 +106,12 @@ class PlatformRefusedError(TerminalError):
     def __str__(self) -> str:
         """Say it in one line."""
         return f"{self.reason} ({self.code}): {self.public}"
+
+    @property
+    def next_action(self) -> str:
+        """Return what the platform says to do now; one of a closed set, and WAIT where it says nothing we know."""
+        told = self.metadata.get("next_action", "") if self.is_platforms_word else ""
+        return told if told in NEXT_ACTIONS else WAIT
 
     @property
     def is_definite(self) -> bool:

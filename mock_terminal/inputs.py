@@ -9,7 +9,7 @@ from cryptography import x509
 
 from mock_terminal.errors import InputError
 from mock_terminal.face import Claim
-from shualian.terminal.v1 import settlement_pb2
+from shualian.terminal.v1 import device_pb2, settlement_pb2
 
 STDIN = Path("-")
 
@@ -31,6 +31,21 @@ def card_from(path: Path) -> settlement_pb2.CardAuthorization:
         InputError: it is not that.
     """
     return settlement_pb2.CardAuthorization(**_strings(path, ("card_number", "pin")))
+
+
+def position_from(text: str) -> device_pb2.Position | None:
+    """Return the point that `30.25,120.15` names: degrees north, degrees east; None for an empty text.
+
+    Raises:
+        InputError: it is no such point.
+    """
+    if not text:
+        return None
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError("a position is two numbers with a comma between: degrees north, degrees east") from error
+    return device_pb2.Position(latitude=latitude, longitude=longitude)
 
 
 def pin_from(path: Path) -> str:

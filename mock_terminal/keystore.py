@@ -34,6 +34,18 @@ class Identity:
     not_after: datetime
     renew_after: datetime
 
+    @property
+    def leaf_der(self) -> bytes:
+        """The certificate without those above it."""
+        return x509.load_pem_x509_certificate(self.chain_pem).public_bytes(serialization.Encoding.DER)
+
+    def sign(self, content: bytes) -> bytes:
+        """Sign with its key, ECDSA with SHA-256."""
+        key = serialization.load_pem_private_key(self.key_pem, password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise StateError("the identity is damaged: enroll again")
+        return key.sign(content, ec.ECDSA(hashes.SHA256()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedKey:

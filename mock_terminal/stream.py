@@ -3,12 +3,15 @@
 Three tasks share it. One reads and obeys; one is the only writer, because gRPC takes one message at a time; one watches
 the date of the next renewal. Whoever wants to leave lets the writer send what waits and close its side: the platform
 then ends the stream, and has read everything by then.
+
+The first use of a new certificate retires the one before. So nobody pays from before a renewal until this stream, the
+last user of the old one, has ended.
 """
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import datetime, timedelta
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 
@@ -16,6 +19,7 @@ from grpc import aio
 
 from mock_terminal.client import jittered, refused_from
 from mock_terminal.commands import DoneCommands
+from mock_terminal.duties import DONE, FAILED, RESTARTS, Duties, Outcome
 from mock_terminal.errors import PlatformRefusedError, StateError, UnreachableError
 from mock_terminal.folder import Folder
 from mock_terminal.keystore import Identity
@@ -23,18 +27,17 @@ from mock_terminal.report import Reporter
 from mock_terminal.terminal import renew
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc
 
-FIRMWARE_VERSION: Final = "mock-0.1.0"
+RESTART_TAKES: Final = timedelta(seconds=1)
 SHORTEST_INTERVAL: Final = timedelta(milliseconds=100)
 LEAVE_WITHIN: Final = 5.0
 """Seconds that the platform has to end a stream that the terminal has closed."""
 LOOK_AGAIN: Final = timedelta(minutes=1)
 """How often it is looked whether a renewal is due, and tried again: clocks are set, machines sleep."""
+PAYMENT_TAKES: Final = timedelta(minutes=2)
+"""A renewal waits so long for a payment under way."""
+ASK_AGAIN_SECONDS: Final = 0.05
 WAITING_MAX: Final = 100
 """Answers that wait to be sent; a platform that does not read them gets no further commands obeyed."""
-
-DONE: Final = device_pb2.COMMAND_OUTCOME_DONE
-FAILED: Final = device_pb2.COMMAND_OUTCOME_FAILED
-UNSUPPORTED: Final = device_pb2.COMMAND_OUTCOME_UNSUPPORTED
 
 
 class ControlStream:
@@ -47,19 +50,25 @@ class ControlStream:
         *,
         identity: Identity,
         done: DoneCommands,
+        duties: Duties,
         report: Reporter,
         now: Callable[[], datetime],
+        position: device_pb2.Position | None = None,
     ) -> None:
         self._folder: Final = folder
         self._channel: Final = channel
         self._identity: Final = identity
         self._done: Final = done
+        self._duties: Final = duties
+        self._position: Final = position
+        self._renew_after = identity.renew_after
         self._report: Final = report
         self._now: Final = now
         self._stream: Final = device_pb2_grpc.DeviceServiceStub(channel).Connect(None)
         self._waiting: Final = asyncio.Queue[device_pb2.ConnectRequest | None](maxsize=WAITING_MAX)
         self._welcomed: Final = asyncio.Event()
         self._renewing: Final = asyncio.Lock()
+        self._nobody_pays: Final = ExitStack()
         self._interval = timedelta(seconds=30)
         self._sequence = 0
         self._beaten_at = float("-inf")
@@ -85,6 +94,7 @@ class ControlStream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             self._stream.cancel()
+            self._nobody_pays.close()
 
     async def _read(self) -> PlatformRefusedError | None:
         try:
@@ -108,12 +118,16 @@ class ControlStream:
                 await self._leave()
 
     def _welcome(self, welcome: device_pb2.Welcome) -> None:
+        self._renew_after = welcome.renew_after.ToDatetime(
+            UTC
+        )  # the platform's newest word, not that of the day of issue
         self._interval = welcome.heartbeat_interval.ToTimedelta()
         self._report.event(
             "connected",
             terminal_id=welcome.terminal_id,
             heartbeat_interval_seconds=self._interval.total_seconds(),
             renew_after=welcome.renew_after.ToDatetime().isoformat() + "Z",
+            locked=self._duties.lock.is_locked,
         )
         self._welcomed.set()
 
@@ -126,7 +140,7 @@ class ControlStream:
 
     async def _write(self) -> None:
         """Send hello, then what waits and a heartbeat whenever one is due, until it is time to leave."""
-        hello = device_pb2.Hello(firmware_version=FIRMWARE_VERSION)
+        hello = device_pb2.Hello(firmware_version=self._duties.firmware.version, position=self._position)
         hello.terminal_time.FromDatetime(self._now())
         # When the stream has ended, writing fails; how it ended is for the reader to learn.
         with suppress(aio.AioRpcError, asyncio.InvalidStateError):
@@ -164,16 +178,21 @@ class ControlStream:
             outcome, detail = DONE, "done before"
         else:
             outcome, detail = await self._do(action, command)
-        if outcome == DONE and command.command_id not in self._done:
+        is_new = outcome == DONE and command.command_id not in self._done
+        if is_new:
             self._done.add(command.command_id)
         result = device_pb2.CommandResult(command_id=command.command_id, outcome=outcome, detail=detail)
         await self._waiting.put(device_pb2.ConnectRequest(command_result=result))
         name = device_pb2.CommandOutcome.Name(outcome).removeprefix("COMMAND_OUTCOME_")
-        self._report.event("command", command_id=command.command_id, action=action, outcome=name)
-        if self.come_back_after is not None:  # with the new identity, after this answer
+        self._report.event("command", command_id=command.command_id, action=action, outcome=name, detail=detail)
+        if is_new and action in RESTARTS:
+            self.come_back_after = RESTART_TAKES
+        if self.come_back_after is not None:  # with the new identity or firmware, after this answer
             await self._leave()
 
-    async def _do(self, action: str, command: device_pb2.Command) -> tuple[device_pb2.CommandOutcome.ValueType, str]:
+    async def _do(self, action: str, command: device_pb2.Command) -> Outcome:
+        if action in self._duties.fails:
+            return FAILED, "told to fail"
         match action:
             case "renew_certificate":
                 is_renewed, problem = await self._renew()
@@ -181,16 +200,14 @@ class ControlStream:
             case "set_configuration":
                 self._interval = command.set_configuration.heartbeat_interval.ToTimedelta()
                 return DONE, ""
-            case "collect_diagnostics":
-                return DONE, f"firmware {FIRMWARE_VERSION}, camera ready, certificate until {self._identity.not_after}"
-        return UNSUPPORTED, ""
+        return await self._duties.do(action, command, certificate_until=self._identity.not_after)
 
     async def _renew_when_due(self) -> None:
         """Renew once it is time, however quiet the stream is; then leave."""
         await self._welcomed.wait()
         is_renewed = False
         while not is_renewed:
-            left = self._identity.renew_after - self._now()
+            left = self._renew_after - self._now()
             if left > timedelta():
                 await asyncio.sleep(min(left, LOOK_AGAIN).total_seconds())
                 continue
@@ -204,10 +221,25 @@ class ControlStream:
         async with self._renewing:
             try:
                 if self._folder.keys.identity() == self._identity:
+                    await self._let_payments_end()
                     identity = await renew(self._folder, self._channel)
                     self._report.event("renewed", not_after=identity.not_after.isoformat())
             except (PlatformRefusedError, UnreachableError, StateError) as error:
+                self._nobody_pays.close()
                 self._report.event("renewal_failed", reason=error.reason, message=str(error))
                 return False, error.reason
             self.come_back_after = timedelta()
             return True, ""
+
+    async def _let_payments_end(self) -> None:
+        """Wait until nobody pays, and let nobody begin before this stream has ended."""
+        until = monotonic() + PAYMENT_TAKES.total_seconds()
+        while True:
+            try:
+                self._nobody_pays.enter_context(self._folder.paying())
+            except StateError:
+                if monotonic() >= until:
+                    raise
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+            else:
+                return

@@ -1,49 +1,74 @@
-"""How a terminal gets its identity: a first certificate for a one-time token, then one after the other."""
+"""How a terminal gets its identity: by token or factory identity, then one after the other, and after a lapse."""
 
 from datetime import UTC
-from typing import Final
 
 from grpc import aio
 
+from mock_terminal.birth import GRACE_CONTEXT, FactoryIdentity, to_be_signed
 from mock_terminal.client import CALL_SECONDS_MAX, call, enrollment_channel
-from mock_terminal.folder import Folder
+from mock_terminal.folder import Enrollment, Folder
 from mock_terminal.keystore import Identity, StagedKey
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc, enrollment_pb2, enrollment_pb2_grpc
 
-ENDED_FOR_GOOD: Final = frozenset(
-    {
-        "TERMINAL_REVOKED",
-        "TERMINAL_RETIRED",
-        "CERTIFICATE_REVOKED",
-        "CERTIFICATE_RETIRED",
-        "CERTIFICATE_EXPIRED",
-        "CERTIFICATE_UNKNOWN",
-    }
-)
-"""Why the platform will never again take the certificate it was shown."""
 
+async def enroll(
+    folder: Folder,
+    *,
+    address: str,
+    serial_number: str,
+    token: str = "",
+    installer: enrollment_pb2.Installer | None = None,
+    roots_pem: bytes,
+) -> Identity:
+    """Trade a one-time token, or without one the factory identity, for a certificate.
 
-async def enroll(folder: Folder, *, address: str, serial_number: str, token: str, roots_pem: bytes) -> Identity:
-    """Trade a one-time token for a first certificate.
+    An attempt that fails leaves the identity in use as it is.
 
     Raises:
-        PlatformRefusedError: the token, the nonce or the request was refused.
+        PlatformRefusedError: the token, the factory identity, the nonce or the request was refused.
         UnreachableError: no answer; the token may be used up.
+        StateError: there is neither a token nor a factory identity.
     """
+    birth = None if token else FactoryIdentity.read(folder.path)
     with folder.changing_identity():
         staged = folder.keys.stage()
         async with enrollment_channel(address, roots_pem=roots_pem) as channel:
             stub = enrollment_pb2_grpc.EnrollmentServiceStub(channel)
-            ask = enrollment_pb2.GetChallengeRequest(serial_number=serial_number)
-            challenge = await call(lambda: stub.GetChallenge(ask, timeout=CALL_SECONDS_MAX))
+            challenge = await call(lambda: stub.GetChallenge(_ask(serial_number), timeout=CALL_SECONDS_MAX))
+            signing_request = staged.signing_request_der(nonce=challenge.nonce)
             request = enrollment_pb2.EnrollRequest(
-                serial_number=serial_number,
-                token=token,
-                signing_request_der=staged.signing_request_der(nonce=challenge.nonce),
+                serial_number=serial_number, token=token, signing_request_der=signing_request, installer=installer
             )
+            if birth is not None:
+                proof = birth.proof(nonce=challenge.nonce, signing_request_der=signing_request)
+                request.factory_proof.CopyFrom(proof)
             # Once only: an Enroll whose answer got lost has used the token up; asking again would say so misleadingly.
             answer = await call(lambda: stub.Enroll(request, timeout=CALL_SECONDS_MAX), attempts_max=1)
         folder.trust(roots_pem)
+        folder.remember(Enrollment(serial_number=serial_number, address=address))
+        return folder.keys.adopt(
+            staged, chain_der=answer.certificate_chain_der, renew_after=answer.renew_after.ToDatetime(UTC)
+        )
+
+
+async def renew_expired(folder: Folder, *, address: str, serial_number: str) -> Identity:
+    """Trade a certificate that has lapsed for a new one, by its key; the platform does this once.
+
+    Raises:
+        PlatformRefusedError: not lapsed, lapsed too long ago, or not let in.
+        UnreachableError: no answer; the lapsed certificate may be used up.
+    """
+    with folder.changing_identity():
+        lapsed, staged = folder.keys.identity(), folder.keys.stage()
+        async with enrollment_channel(address, roots_pem=folder.roots_pem) as channel:
+            stub = enrollment_pb2_grpc.EnrollmentServiceStub(channel)
+            challenge = await call(lambda: stub.GetChallenge(_ask(serial_number), timeout=CALL_SECONDS_MAX))
+            signing_request = staged.signing_request_der(nonce=challenge.nonce)
+            content = to_be_signed(context=GRACE_CONTEXT, nonce=challenge.nonce, signing_request_der=signing_request)
+            request = enrollment_pb2.RenewExpiredRequest(
+                certificate_der=lapsed.leaf_der, signing_request_der=signing_request, signature=lapsed.sign(content)
+            )
+            answer = await call(lambda: stub.RenewExpired(request, timeout=CALL_SECONDS_MAX), attempts_max=1)
         return folder.keys.adopt(
             staged, chain_der=answer.certificate_chain_der, renew_after=answer.renew_after.ToDatetime(UTC)
         )
@@ -70,3 +95,7 @@ async def renew(folder: Folder, channel: aio.Channel) -> Identity:
         return folder.keys.adopt(
             staged, chain_der=answer.certificate_chain_der, renew_after=answer.renew_after.ToDatetime(UTC)
         )
+
+
+def _ask(serial_number: str) -> enrollment_pb2.GetChallengeRequest:
+    return enrollment_pb2.GetChallengeRequest(serial_number=serial_number)

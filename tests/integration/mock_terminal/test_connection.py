@@ -1,19 +1,21 @@
 """The control stream of a terminal that obeys, renews in time and comes back, against a real platform."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from device_registry import Command, CommandAction
+from device_registry import Command, CommandAction, CommandOutcome
 from mock_terminal.connection import Connection
 from mock_terminal.errors import PlatformRefusedError
 from mock_terminal.terminal import renew
 from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc
 from tests.integration.mock_terminal.conftest import Box, Heard, left
-from tests.support.platform import ACTOR
+from tests.support.platform import ACTOR, refusal
 from tests.support.proxy import Proxy
+from tests.support.questions import looked_up
 
 Clock = Callable[[], datetime]
 
@@ -24,9 +26,9 @@ def real() -> datetime:
 
 @asynccontextmanager
 async def connected(
-    box: Box, heard: Heard, now: Clock = real, address: str = ""
+    box: Box, heard: Heard, now: Clock = real, address: str = "", fails: Collection[str] = ()
 ) -> AsyncIterator[asyncio.Task[PlatformRefusedError]]:
-    connection = Connection(box.folder, address=address or box.address, report=heard, now=now)
+    connection = Connection(box.folder, address=address or box.address, report=heard, now=now, fails=fails)
     running = asyncio.create_task(connection.run())
     try:
         await until(lambda: "connected" in heard.names)
@@ -43,9 +45,9 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 async def queue(box: Box, action: CommandAction, parameters: Mapping[str, Any] | None = None) -> str:
-    registry = box.running.domain.registry
+    commands = box.running.domain.commands
     command = await box.running.write(
-        lambda connection: registry.queue_command(
+        lambda connection: commands.queue(
             connection, terminal_id=box.terminal_id, action=action, parameters=parameters or {}, actor=ACTOR
         )
     )
@@ -54,14 +56,25 @@ async def queue(box: Box, action: CommandAction, parameters: Mapping[str, Any] |
 
 async def answered(box: Box, command_id: str) -> Command:
     """Wait until the platform has the answer to a command."""
-    registry = box.running.domain.registry
+    commands = box.running.domain.commands
     async with asyncio.timeout(10):
         while True:
-            commands = await box.running.write(lambda connection: registry.commands(connection, box.terminal_id))
-            command = next(command for command in commands if command.command_id == command_id)
+            known = await box.running.write(lambda connection: commands.history(connection, box.terminal_id))
+            command = next(command for command in known if command.command_id == command_id)
             if command.outcome is not None:
                 return command
             await asyncio.sleep(0.05)
+
+
+async def until_sent(box: Box, command_id: str) -> None:
+    """Wait until the platform has sent a command."""
+    commands = box.running.domain.commands
+    async with asyncio.timeout(10):
+        while True:
+            known = await box.running.write(lambda connection: commands.history(connection, box.terminal_id))
+            if next(command for command in known if command.command_id == command_id).sent_at is not None:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_a_renewal_by_command_is_answered_before_the_stream_is_left(box: Box, heard: Heard) -> None:
@@ -80,7 +93,7 @@ async def test_a_renewal_by_command_is_answered_before_the_stream_is_left(box: B
 
 async def test_a_due_certificate_is_renewed_however_quiet_the_stream_is(box: Box, heard: Heard) -> None:
     def on_the_day_of_renewal_until_renewed() -> datetime:
-        return real() + (timedelta() if "renewed" in heard.names else timedelta(days=21))
+        return real() + (timedelta() if "renewed" in heard.names else timedelta(days=24))
 
     async with connected(box, heard, on_the_day_of_renewal_until_renewed):
         await until(lambda: heard.names.count("connected") == 2)
@@ -101,6 +114,21 @@ async def test_a_renewal_that_fails_is_answered_as_failed_and_the_stream_goes_on
     assert done.outcome.value == "DONE"
 
 
+async def test_a_renewal_waits_for_the_payment_under_way_which_keeps_its_certificate(box: Box, heard: Heard) -> None:
+    async with connected(box, heard):
+        with box.folder.paying():
+            async with box.folder.channel(box.address) as channel:
+                command_id = await queue(box, CommandAction.RENEW_CERTIFICATE)
+                await until_sent(box, command_id)
+                reasons = [refusal(await looked_up(channel)).reason for _ in range(50)]
+        in_between = [name for name in heard.names if name != "heartbeat"]
+        await answered(box, command_id)
+        await until(lambda: heard.names.count("connected") == 2)
+
+    assert set(reasons) == {"SETTLEMENT_NOT_FOUND"}
+    assert in_between == ["connected"]
+
+
 async def test_a_new_heartbeat_interval_holds_at_once(box: Box, heard: Heard) -> None:
     async with connected(box, heard):
         assert heard.the("connected")["heartbeat_interval_seconds"] == 30
@@ -116,6 +144,60 @@ async def test_diagnostics_are_answered_with_words(box: Box, heard: Heard) -> No
         command = await answered(box, await queue(box, CommandAction.COLLECT_DIAGNOSTICS))
 
     assert "camera ready" in (command.detail or "")
+
+
+async def test_a_restart_is_answered_first_and_the_terminal_comes_back(box: Box, heard: Heard) -> None:
+    async with connected(box, heard):
+        command = await answered(box, await queue(box, CommandAction.RESTART))
+        await until(lambda: heard.names.count("connected") == 2)
+        waiting = await box.running.write(
+            lambda connection: box.running.domain.commands.pending(connection, box.terminal_id)
+        )
+
+    assert command.outcome is CommandOutcome.DONE
+    assert heard.names.count("command") == 1
+    assert waiting == []
+
+
+async def test_a_locked_terminal_takes_no_patients_until_it_is_unlocked(box: Box, heard: Heard) -> None:
+    async with connected(box, heard):
+        await answered(box, await queue(box, CommandAction.LOCK))
+        refused = await left("pay", *box.at, "--total-fen", "100")
+        await answered(box, await queue(box, CommandAction.UNLOCK))
+        other = await left("pay", *box.at, "--total-fen", "100")
+
+    assert refused.code == 3
+    assert refused.the("failed")["reason"] == "TERMINAL_LOCKED"
+    assert other.the("failed")["reason"] == "INPUT_UNUSABLE"  # it gets as far as asking for a claim
+    assert heard.names.count("connected") == 1
+
+
+async def test_a_command_can_be_told_to_fail(box: Box, heard: Heard) -> None:
+    async with connected(box, heard, fails={"restart"}):
+        command = await answered(box, await queue(box, CommandAction.RESTART))
+
+    assert (command.outcome, command.detail) == (CommandOutcome.FAILED, "told to fail")
+    assert heard.names.count("connected") == 1
+
+
+async def test_the_platforms_newest_word_about_renewal_counts_and_not_that_of_the_day_of_issue(
+    box: Box, heard: Heard
+) -> None:
+    write_renewal(box, box.folder.keys.identity().not_after)
+
+    def on_the_day_of_renewal_until_renewed() -> datetime:
+        return real() + (timedelta() if "renewed" in heard.names else timedelta(days=24))
+
+    async with connected(box, heard, on_the_day_of_renewal_until_renewed):
+        await until(lambda: "renewed" in heard.names)
+
+    assert heard.names.count("renewed") == 1
+
+
+def write_renewal(box: Box, renew_after: datetime) -> None:
+    """Have the terminal believe that it was told another date when its certificate was issued."""
+    path = box.folder.path / "current" / "renewal.json"
+    path.write_text(json.dumps({"renew_after": renew_after.isoformat()}), encoding="utf-8")
 
 
 async def test_i02_a_revoked_terminal_stops_and_says_why(box: Box, heard: Heard) -> None:

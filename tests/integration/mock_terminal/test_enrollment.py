@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import uuid_utils
 
-from mock_terminal.cli import Exit
 from mock_terminal.client import call
 from mock_terminal.errors import PlatformRefusedError
 from mock_terminal.folder import Folder
 from mock_terminal.keystore import Identity
+from mock_terminal.leaving import Exit
 from mock_terminal.terminal import renew
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc, settlement_pb2, settlement_pb2_grpc
 from tests.integration.mock_terminal.conftest import Box, a_token, left

@@ -9,7 +9,7 @@ import pytest
 from face_pipeline import Landmarks, portrait
 from face_pipeline.challenge import nose_offset
 from mock_terminal.camera import encode
-from mock_terminal.cli import Exit
+from mock_terminal.leaving import Exit
 from mock_terminal.patient import TURN_DEGREES
 from mock_terminal.scenes import Scene
 from server.config import load_config

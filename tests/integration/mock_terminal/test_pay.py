@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from mock_terminal.cli import Exit
 from mock_terminal.journal import EntryState, Journal
+from mock_terminal.leaving import Exit
 from tests.integration.mock_terminal.conftest import Box, left
 from tests.support.visitors import CARD_NUMBER, PIN
 

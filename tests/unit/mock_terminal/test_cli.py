@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from mock_terminal.cli import Exit, app
+from mock_terminal.cli import app
 from mock_terminal.errors import PlatformRefusedError
+from mock_terminal.leaving import Exit
 from mock_terminal.report import Reporter
 
 NOBODY = "127.0.0.1:1"

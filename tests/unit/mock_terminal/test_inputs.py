@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mock_terminal.errors import InputError
-from mock_terminal.inputs import STDIN, card_from, claim_from, pin_from, roots_from
+from mock_terminal.inputs import STDIN, card_from, claim_from, pin_from, position_from, roots_from
 
 CLAIM = {"id_number": "990000195101010017", "name": "林夏"}
 
@@ -89,3 +89,17 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_roots_must_be_certificates(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="certificate"):
         roots_from(written(tmp_path, "-----BEGIN NOTHING-----"))
+
+
+def test_a_position_is_two_numbers_and_none_when_nothing_is_said() -> None:
+    position = position_from("30.25,120.15")
+
+    assert position is not None
+    assert (position.latitude, position.longitude) == (30.25, 120.15)
+    assert position_from("") is None
+
+
+@pytest.mark.parametrize("text", ["here", "30.25", "30.25,120.15,7"])
+def test_what_is_no_position_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="two numbers"):
+        position_from(text)

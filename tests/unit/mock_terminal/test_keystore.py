@@ -1,6 +1,7 @@
 """The terminal's key stays at home, and a renewal that crashes anywhere leaves an identity that works."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -190,6 +191,19 @@ def test_two_processes_never_do_the_same_work_at_once(tmp_path: Path) -> None:
             pass
     with alone(tmp_path, "payment"):
         pass
+
+
+def test_whoever_is_patient_begins_when_the_other_one_is_done(tmp_path: Path) -> None:
+    def work() -> None:
+        with alone(tmp_path, "payment", patience=timedelta(minutes=1)):
+            pass
+
+    with ThreadPoolExecutor(max_workers=1) as other:
+        with alone(tmp_path, "payment"):
+            waiting = other.submit(work)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.2)
+        waiting.result(timeout=30)
 
 
 @pytest.mark.parametrize(("name", "content"), [("chain.pem", "x"), ("renewal.json", "{"), ("renewal.json", "[]")])

@@ -1,0 +1,1 @@
+"""What a terminal can be told to do, a module for each group of verbs."""
