@@ -23,11 +23,12 @@ LABELS: Final[dict[str, str]] = {
     "reason": "the stable reason of docs/errors.md",
     "region": "the site's region (统筹区)",
     "terminal_class": "I, II, III",
-    "state": "REGISTERED, ENROLLED, ACTIVE, SUSPENDED, QUARANTINED, REVOKED, RETIRED",
+    "state": "REGISTERED, ENROLLED, ACTIVE, SUSPENDED, QUARANTINED, REVOKED, BANNED, RETIRED",
     "condition": "OVERDUE (heartbeats stay away), FLAPPING (reconnects too often)",
     "camera_state": "READY, DEGRADED, FAILED",
-    "action": "RENEW_CERTIFICATE, SET_CONFIGURATION, COLLECT_DIAGNOSTICS",
+    "action": "RENEW_CERTIFICATE, SET_CONFIGURATION, COLLECT_DIAGNOSTICS, OFFER_FIRMWARE, RESTART, LOCK, UNLOCK",
     "cause": "why a certificate was issued: ENROLLMENT, RENEWAL",
+    "purpose": "what an issuing key signed: TERMINAL, SERVER, OPERATOR, CRL, REQUEST (a new issuer asks the root)",
     "business_type": "national five-digit use type, e.g. 01301",
     "outcome": "how it ended; the values stand in each metric's text",
     "result": "what became of one frame or one attempt; the values stand in each metric's text",
@@ -37,8 +38,17 @@ LABELS: Final[dict[str, str]] = {
     # Not `job`: Prometheus gives that label to each target, and would rename ours.
     "task": "EVENTS (the registry is followed), SWEEP (live streams looked through), SILENCE (overdue terminals), "
     "PRESENCE (heartbeats written), READINESS, RESOLVER (settlements in doubt), SERVER_CERTIFICATE (looked at, renewed "
-    "when due), SURVEY (fleet and doubt counted)",
-    "check": "the readiness check: database, events, trust, running",
+    "when due), WITNESS (revocations copied out of the database), CHECKPOINT (audit log signed when due), SURVEY "
+    "(fleet and doubt counted), FLEET_AUDIT (every terminal looked at by the fleet checks), IDENTITY_SURVEY "
+    "(issuers, forecast, rollouts, findings and logs counted), COMMANDS "
+    "(those that are over closed, rollouts worked on)",
+    "kind": "what a fleet check found, e.g. SHARED_CERTIFICATE; see docs/operations/fleet-checks.md",
+    "severity": "LOW, MEDIUM, HIGH, CRITICAL",
+    "missing": "why a renewal will be missed: AWAY (not seen for long), NOT_RENEWING (was here and did not)",
+    "rollout_state": "RUNNING, PAUSED, STOPPED (by its errors), DONE, CANCELLED",
+    "member_state": "PENDING, QUEUED, DONE, FAILED, SKIPPED, EXPIRED",
+    "issuer_state": "PREPARED, ACTIVE, OUTGOING, TAINTED, REVOKED",
+    "check": "the readiness check: database, events, trust, witness, running; signing (by issuing keys) is only told",
     "version": "version of the platform",
 }
 
@@ -81,6 +91,7 @@ class Metrics:
         self._calls()
         self._fleet()
         self._certificates()
+        self._identity()
         self._face()
         self._settlement()
         self._store()
@@ -108,6 +119,9 @@ class Metrics:
         self.stream_cut_seconds = self._histogram(
             "stream_cut_seconds", "From hearing of a revocation to the end of the stream.", ("reason",), CUT
         )
+        self.revocation_to_cut_seconds = self._histogram(
+            "revocation_to_cut_seconds", "From the recorded decision to the end of the stream.", ("reason",), CUT
+        )
         self.heartbeats = self._counter("heartbeats_total", "Heartbeats received.", ("camera_state",))
         self.clock_skew_seconds = self._histogram(
             "terminal_clock_skew_seconds", "How far a terminal's clock is off, either way, at each heartbeat.", (), SKEW
@@ -119,7 +133,9 @@ class Metrics:
             "terminal_queue_length", "Requests waiting in a terminal at each heartbeat.", (), LENGTH
         )
         self.commands = self._counter(
-            "commands_total", "Commands; outcome: SENT, DONE, FAILED, UNSUPPORTED.", ("action", "outcome")
+            "commands_total",
+            "Commands; outcome: SENT, DONE, FAILED, UNSUPPORTED, SUPERSEDED (no longer applied), EXPIRED, CANCELLED.",
+            ("action", "outcome"),
         )
 
     def _certificates(self) -> None:
@@ -133,8 +149,52 @@ class Metrics:
         self.certificates_renewal_overdue = self._gauge(
             "certificates_renewal_overdue", "Current certificates past half of the time between renewal and expiry.", ()
         )
+        self.ca_signatures = self._counter(
+            "ca_signatures_total",
+            "Signatures of issuing keys.",
+            ("purpose",),
+        )
+        self.ca_signature_failures = self._counter(
+            "ca_signature_failures_total", "Signatures that could not be made, by the reason.", ("purpose", "reason")
+        )
+        self.ca_signature_seconds = self._histogram(
+            "ca_signature_seconds", "Time of one signature of an issuing key, in file or token.", (), FAST
+        )
+        self.issuing_certificate_expiry = self._gauge(
+            "issuing_certificate_expiry_timestamp_seconds", "When the active issuing certificate expires.", ()
+        )
         self.server_certificate_expiry = self._gauge(
             "server_certificate_expiry_timestamp_seconds", "When the server's own certificate expires.", ()
+        )
+
+    def _identity(self) -> None:
+        self.certificates_lapsed = self._gauge(
+            "certificates_lapsed", "ACTIVE terminals whose certificate is over, whatever else looks well.", ()
+        )
+        self.certificates_missing_rotation = self._gauge(
+            "certificates_missing_rotation",
+            "Certificates that end within a week and will not be renewed.",
+            ("missing",),
+        )
+        self.findings_open = self._gauge(
+            "findings_open", "Findings of the fleet checks that ask for somebody.", ("kind", "severity")
+        )
+        self.issuer_terminals = self._gauge(
+            "issuer_terminals", "ACTIVE terminals by the state of their certificate's issuer.", ("issuer_state",)
+        )
+        self.issuer_expiry = self._gauge(
+            "issuer_expiry_timestamp_seconds", "When the first of the issuers in a state expires.", ("issuer_state",)
+        )
+        self.rollouts = self._gauge("rollouts", "Rollouts.", ("rollout_state",))
+        self.rollout_members = self._gauge(
+            "rollout_members", "Terminals in rollouts that are still worked on.", ("member_state",)
+        )
+        self.revocation_log_entries = self._gauge("revocation_log_entries", "Entries of the log of revocations.", ())
+        self.audit_unsigned_entries = self._gauge(
+            "audit_unsigned_entries", "Entries of the audit log after the newest signed checkpoint.", ()
+        )
+        self.audit_checkpoint = self._gauge(
+            "audit_checkpoint_timestamp_seconds", "When the audit log was last signed; 0: never.", ()
         )
 
     def _face(self) -> None:

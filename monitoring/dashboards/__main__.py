@@ -5,21 +5,34 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from monitoring.dashboards import identity, platform
 from monitoring.dashboards.grafana import dashboard
-from monitoring.dashboards.platform import ROWS
 
 FOLDER: Final = Path(__file__).parent
 
 
 def dashboards() -> dict[Path, str]:
     """Return the text of each dashboard by the file it belongs in."""
-    platform = dashboard(
-        uid="shualian-platform",
-        title="Shualian platform",
-        about="Calls, fleet, faces, money and store of one platform. Generated from monitoring/dashboards/platform.py.",
-        rows=ROWS,
-    )
-    return {FOLDER / "platform.json": json.dumps(platform, indent=2, ensure_ascii=False) + "\n"}
+    described = {
+        "platform": dashboard(
+            uid="shualian-platform",
+            title="Shualian platform",
+            about="Calls, fleet, faces, money and store of one platform. "
+            "Generated from monitoring/dashboards/platform.py.",
+            rows=platform.ROWS,
+        ),
+        "identity": dashboard(
+            uid="shualian-identity",
+            title="Shualian identity",
+            about="Certificates, issuers, rollouts, fleet checks and the audit trail. "
+            "Generated from monitoring/dashboards/identity.py.",
+            rows=identity.ROWS,
+        ),
+    }
+    return {
+        FOLDER / f"{name}.json": json.dumps(model, indent=2, ensure_ascii=False) + "\n"
+        for name, model in described.items()
+    }
 
 
 def main(arguments: list[str]) -> int:

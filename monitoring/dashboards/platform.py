@@ -73,13 +73,13 @@ FLEET: Final = Row(
             title="Renewals",
             queries={
                 "issued, {{cause}}": rate("shualian_certificates_issued_total", "cause"),
-                "overdue": "sum(shualian_certificates_renewal_overdue)",
+                "overdue": "max(shualian_certificates_renewal_overdue)",
             },
         ),
         Panel(
             title="Stream cut after revocation, p99",
             unit="s",
-            queries={"{{reason}}": quantile(0.99, "shualian_stream_cut_seconds", "reason")},
+            queries={"{{reason}}": quantile(0.99, "shualian_revocation_to_cut_seconds", "reason")},
             red_above=1,
         ),
     ),

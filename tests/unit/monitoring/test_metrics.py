@@ -8,9 +8,9 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitoring.dashboards import identity, platform
 from monitoring.dashboards.__main__ import dashboards
 from monitoring.dashboards.__main__ import main as write_dashboards
-from monitoring.dashboards.platform import ROWS
 from monitoring.exporter import exposition, watch_process
 from monitoring.metrics import LABELS, Metrics
 from monitoring.reference import metrics_page
@@ -22,7 +22,9 @@ RULES = [
     for group in yaml.safe_load(path.read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
-QUERIES = [query for row in ROWS for panel in row.panels for query in panel.queries.values()]
+QUERIES = [
+    query for row in (*platform.ROWS, *identity.ROWS) for panel in row.panels for query in panel.queries.values()
+]
 QUERIES += [rule["expr"] for rule in RULES]
 LABELS_OF = {series: definition.labels for definition in Metrics().definitions for series in definition.series}
 FORBIDDEN_LABELS = {"terminal_id", "person_id", "site_id", "serial_number", "request_id", "session_id"}
@@ -95,7 +97,7 @@ def test_a_query_asks_only_for_metrics_and_labels_that_exist(query: str) -> None
 
 def test_the_dashboards_on_disk_are_the_ones_the_code_describes() -> None:
     assert write_dashboards(["--check"]) == 0
-    assert [path.name for path in dashboards()] == ["platform.json"]
+    assert [path.name for path in dashboards()] == ["platform.json", "identity.json"]
 
 
 def test_each_alert_says_what_it_means_and_what_to_do() -> None:

@@ -20,6 +20,18 @@ from google.protobuf.struct_pb2 import Value
 
 from monitoring.logs import configure_logs
 from monitoring.redaction import clean_text, forbidden
+from shualian.admin.v1 import (
+    audit_pb2,
+    authority_pb2,
+    command_pb2,
+    fleet_pb2,
+    maker_pb2,
+    operator_pb2,
+    registry_pb2,
+    revocation_pb2,
+    rollout_pb2,
+    ticket_pb2,
+)
 from shualian.terminal.v1 import device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2
 
 ID_NUMBER = "11010519491231002X"
@@ -27,15 +39,25 @@ NAME = "张伟丽"
 PIN = "493817"
 CARD = "SD7730214459"
 TOKEN = "q7Jx2nVb8KpL4sTz9WcR3mYd6FgH1aEu"  # noqa: S105 - made up
+TICKET = "Zk3vQm8RtY1wXc6BnH5jLp0sDf2gAe7u"
 JWS = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzZWNyZXQtcGVyc29uIn0.c2lnbmF0dXJlLW9mLXRoZS1hc3NlcnRpb24"
 FRAME = b"\xff\xd8\xff\xe0FRAMEMARK\x00\x10JFIF\x9c\x81\xa0\xb7\xc1\x00\x01"
-PERSONAL = {"name": NAME, "id_number": ID_NUMBER, "pin": PIN, "card_number": CARD, "token": TOKEN, "assertion": JWS}
+PERSONAL = {
+    "name": NAME,
+    "id_number": ID_NUMBER,
+    "pin": PIN,
+    "card_number": CARD,
+    "token": TOKEN,
+    "ticket": TICKET,
+    "assertion": JWS,
+}
 TRACES = (
     NAME,
     ID_NUMBER,
     PIN,
     CARD,
     TOKEN,
+    TICKET,
     JWS,
     JWS.split(".")[1],
     "FRAMEMARK",
@@ -44,7 +66,11 @@ TRACES = (
     "\\345\\274\\240",
 )
 
-MODULES = (device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2)
+MODULES = (
+    *(device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2),
+    *(audit_pb2, authority_pb2, command_pb2, fleet_pb2, maker_pb2),
+    *(operator_pb2, registry_pb2, revocation_pb2, rollout_pb2, ticket_pb2),
+)
 MESSAGES = [message for module in MODULES for message in module.DESCRIPTOR.message_types_by_name.values()]
 
 
