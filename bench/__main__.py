@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import sys
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.run import TARGETS, run
+from bench.deployment import BenchError
+from bench.run import MEASUREMENTS, SIZED, TARGETS, run
 
 
 def _table(figures: dict[str, object]) -> Table:
@@ -21,10 +23,15 @@ def _table(figures: dict[str, object]) -> Table:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, under a minute in all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(MEASUREMENTS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, two minutes in all")
+    parser.add_argument("--terminals", type=int, help=f"how many are connected, for {' and '.join(SIZED)}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
-    figures = run(quick=arguments.quick)
+    try:
+        figures = run(quick=arguments.quick, names=arguments.names, terminals=arguments.terminals)
+    except BenchError as error:
+        sys.exit(f"bench: {error}")
     if arguments.json:
         print(json.dumps(figures))
     else:

@@ -1,16 +1,27 @@
-"""Runs every measurement and gathers the ratios."""
+"""Runs the measurements that are asked for and gathers their figures."""
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from bench import face_pipeline, rpc, settle_commit
+from bench import enrollments, face_pipeline, fleet, handshakes, revocation, rpc, settle_commit
+from bench.deployment import BenchError
 
-MEASUREMENTS: tuple[Callable[[bool], Mapping[str, object]], ...] = (
-    rpc.measure,
-    settle_commit.measure,
-    face_pipeline.measure,
-)
+Measurement = Callable[[bool], Mapping[str, object]]
+
+MEASUREMENTS: Mapping[str, Measurement] = {
+    "rpc": rpc.measure,
+    "settle": settle_commit.measure,
+    "face": face_pipeline.measure,
+    "handshakes": handshakes.measure,
+    "enrollments": enrollments.measure,
+    "fleet": fleet.measure,
+    "revocation": revocation.measure,
+}
+
+SIZED: Mapping[str, Callable[..., Mapping[str, object]]] = {"fleet": fleet.measure, "revocation": revocation.measure}
+"""Those whose number of terminals can be chosen."""
 
 # Ratio -> (where it should be in the end, larger is better). Source: the design's targets.
 TARGETS: Mapping[str, tuple[float, bool]] = {
@@ -18,18 +29,34 @@ TARGETS: Mapping[str, tuple[float, bool]] = {
     "heartbeat_ratio": (0.60, True),
     "settle_commit_ratio": (1.0, True),
     "face_pipeline_ratio": (1.15, False),
+    "fleet_rss_kib_each": (110, False),
+    "fleet_back_after_restart_seconds": (30, False),
+    "fleet_back_after_crash_seconds": (30, False),
+    "revocation_p99_ms": (1000, False),
+    "revocation_at_once_p99_ms": (1000, False),
+    "revocation_in_a_row_p99_ms": (1000, False),
 }
 
 
-def run(*, quick: bool) -> dict[str, object]:
+def run(*, quick: bool, names: Sequence[str] = (), terminals: int | None = None) -> dict[str, object]:
     """Return every figure by name; ratios end in `_ratio`.
 
     Args:
-        quick: fewer rounds, under a minute in all; the ratios scatter more.
+        quick: fewer rounds, two minutes in all; the ratios scatter more.
+        names: which measurements; all of them when there are none.
+        terminals: how many are connected, for those measurements that connect terminals.
+
+    Raises:
+        BenchError: a name is unknown, or what it needs is not there.
     """
+    unknown = sorted(set(names) - MEASUREMENTS.keys())
+    if unknown:
+        raise BenchError(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
     started = time.perf_counter()
     figures: dict[str, object] = {"python": platform.python_version(), "quick": quick}
-    for measure in MEASUREMENTS:
+    for name in names or MEASUREMENTS:
+        sized = SIZED.get(name)
+        measure = partial(sized, terminals=terminals) if sized else MEASUREMENTS[name]
         figures.update(measure(quick))
     figures["seconds"] = round(time.perf_counter() - started, 1)
     return figures

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from sqlalchemy import Connection, Engine, event, insert
 from uuid_utils import uuid7
 
-from device_registry.audit import AuditLog
+from device_registry.audit.log import AuditLog
 from server.caller import Caller
 from server.credentials import Assertions, People, Pins
 from server.credentials.identity import checksum

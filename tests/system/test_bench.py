@@ -1,0 +1,86 @@
+"""The benches that start a platform of their own: each runs, at the smallest size, and says what it promises to say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import http2
+from bench.deployment import percentile
+
+ROOT = Path(__file__).parents[2]
+SECONDS_MAX = 240
+
+KEYS = {
+    "handshakes": (
+        "handshake_ratio handshakes_per_second handshakes_bare_per_second handshake_server_ms handshake_bare_server_ms"
+    ),
+    "enrollments": (
+        "enrollment_ratio enrollments_per_second enrollments_bare_per_second enrollment_server_ms enrollment_settings"
+    ),
+    "fleet": (
+        "fleet_terminals fleet_rss_kib_each fleet_connects_per_second fleet_connect_server_ms fleet_idle_cpu_percent "
+        "fleet_back_after_restart_seconds fleet_back_after_crash_seconds fleet_settings"
+    ),
+    "revocation": (
+        "revocation_terminals revocation_many revocation_p50_ms revocation_p99_ms revocation_max_ms "
+        "revocation_at_once_p50_ms revocation_at_once_p99_ms revocation_at_once_max_ms "
+        "revocation_in_a_row_p50_ms revocation_in_a_row_p99_ms revocation_in_a_row_max_ms"
+    ),
+}
+
+
+def measured(*arguments: str) -> dict[str, Any]:
+    """Return the figures of one run, as `shualian bench --json` prints them."""
+    done = subprocess.run(
+        [sys.executable, "-m", "server", "bench", *arguments, "--quick", "--json"],
+        cwd=ROOT, capture_output=True, text=True, timeout=SECONDS_MAX, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    figures: dict[str, Any] = json.loads(done.stdout)
+    return figures
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.parametrize("name", ["handshakes", "enrollments"])
+def test_a_rate_is_measured_beside_its_yardstick(name: str) -> None:
+    figures = measured(name)
+
+    assert KEYS[name].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
+    assert all(value > 0 for value in figures.values() if isinstance(value, float))
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.parametrize("name", ["fleet", "revocation"])
+def test_a_few_terminals_are_measured_as_ten_thousand_are(name: str) -> None:
+    figures = measured(name, "--terminals", "10")
+
+    assert KEYS[name].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
+    assert figures[f"{name}_terminals"] == 10
+
+
+def test_a_measurement_that_does_not_exist_is_told_with_those_that_do() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode != 0
+    assert "no measurement nonsense" in done.stderr
+    assert "handshakes" in done.stderr
+
+
+def test_frames_are_taken_off_whole_and_the_rest_waits() -> None:
+    received = bytearray(http2.message(b"one") + http2.message(b"two")[:-1])
+
+    frames = list(http2.frames_in(received))
+
+    assert [list(http2.messages_in(bytearray(frame.payload))) for frame in frames] == [[b"one"]]
+    assert bytes(received) == http2.message(b"two")[:-1]
+
+
+@pytest.mark.parametrize(("part", "expected"), [(0.50, 50.0), (0.99, 99.0), (1.0, 100.0)])
+def test_a_percentile_is_a_value_that_was_measured(part: float, expected: float) -> None:
+    assert percentile([float(value) for value in range(100, 0, -1)], part) == expected
