@@ -30,7 +30,6 @@ from device_registry.model import (
     Standing,
     Terminal,
     TerminalClass,
-    TerminalFilter,
     TerminalState,
     Vitals,
 )
@@ -79,7 +78,6 @@ __all__ = [
     "Standings",
     "Terminal",
     "TerminalClass",
-    "TerminalFilter",
     "TerminalState",
     "Vitals",
     "admit",

@@ -154,22 +154,6 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TerminalFilter:
-    """Which terminals a list is about; what is None does not matter."""
-
-    state: TerminalState | None = None
-    region: str | None = None
-    site_id: str | None = None
-    terminal_class: TerminalClass | None = None
-    manufacturer: str | None = None
-    model: str | None = None
-    serial_number: str | None = None
-    after: str | None = None
-    """Terminals whose id is above this one: the last id of the page before."""
-    limit: int = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentToken:
     """A one-time token, in clear text for the only time; the registry keeps its hash."""
 

@@ -41,7 +41,6 @@ from device_registry.model import (
     SiteKind,
     Terminal,
     TerminalClass,
-    TerminalFilter,
     TerminalState,
     Vitals,
 )
@@ -161,10 +160,6 @@ class Registry:
         if terminal is None:
             raise TerminalUnknownError(terminal_id=terminal_id)
         return terminal
-
-    def terminals(self, connection: Connection, where: TerminalFilter) -> list[Terminal]:
-        """Return the terminals a filter asks for."""
-        return store.list_terminals(connection, where)
 
     def certificates(self, connection: Connection, terminal_id: str) -> list[CertificateRecord]:
         """Return all certificates a terminal ever had, oldest first."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, select, update
 
 from device_registry.model import (
     CertificateRecord,
@@ -10,7 +10,6 @@ from device_registry.model import (
     EnrollmentToken,
     Site,
     Terminal,
-    TerminalFilter,
     TerminalState,
 )
 from device_registry.tables import certificates, enrollment_nonces, enrollment_tokens, sites, terminals
@@ -122,27 +121,6 @@ def find_in_service(connection: Connection, serial_number: str) -> Terminal | No
     """Return the one terminal with this serial number that is not retired."""
     row = connection.execute(_IN_SERVICE, {"serial_number": serial_number}).mappings().first()
     return None if row is None else Terminal(**row)
-
-
-def list_terminals(connection: Connection, where: TerminalFilter) -> list[Terminal]:
-    """Return the terminals a filter asks for, oldest first."""
-    return [Terminal(**row) for row in connection.execute(_filtered(where)).mappings()]
-
-
-def _filtered(where: TerminalFilter) -> Select[*tuple[object, ...]]:
-    wanted = {
-        terminals.c.state: where.state,
-        sites.c.region: where.region,
-        terminals.c.site_id: where.site_id,
-        terminals.c.terminal_class: where.terminal_class,
-        terminals.c.manufacturer: where.manufacturer,
-        terminals.c.model: where.model,
-        terminals.c.serial_number: where.serial_number,
-    }
-    query = _TERMINALS.where(*(column == value for column, value in wanted.items() if value is not None))
-    if where.after is not None:
-        query = query.where(terminals.c.terminal_id > where.after)
-    return query.order_by(terminals.c.terminal_id).limit(where.limit)
 
 
 def add_terminal(connection: Connection, terminal: Terminal) -> None:

@@ -6,9 +6,17 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from device_registry import DEFAULT_POLICY, Authority, Enrollment, RegistryPolicy, Terminal, TerminalClass
+from device_registry import (
+    DEFAULT_POLICY,
+    Authority,
+    Enrollment,
+    RegistryPolicy,
+    Terminal,
+    TerminalClass,
+    TerminalState,
+)
 from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.authority.keys import make_private_key
 from device_registry.changes import Changes
@@ -17,10 +25,15 @@ from device_registry.enrollment.grace import GRACE_CONTEXT, GraceRenewals
 from device_registry.enrollment.issuance import Issuance
 from device_registry.enrollment.tickets import IssuedTicket, Tickets
 from device_registry.revocation.revocation_log import Revocations
+from device_registry.tables import audit_log
 from tests.support.authority import a_signing_request
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site
 from tests.support.clock import Clock
-from tests.support.factory import Device
+from tests.support.factory import Device, Factory
+
+HERON = Factory()
+"""The manufacturer that is approved in these tests."""
+DEVICE = HERON.make("HD3-000017")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,3 +185,14 @@ def the_doors(folder: Path, *, authority: Authority | None = None, policy: Regis
 def fingerprint(enrollment: Enrollment) -> str:
     """Return by what the registry knows the certificate."""
     return fingerprint_from_der(enrollment.certificate_chain_der[0])
+
+
+def state(connection: Connection, doors: Doors, terminal_id: str) -> TerminalState:
+    """Return where a terminal stands."""
+    return doors.bench.registry.terminal(connection, terminal_id).state
+
+
+def actions(connection: Connection, subject: str) -> list[str]:
+    """Return what the audit log says was done to a terminal."""
+    written = select(audit_log.c.action).where(audit_log.c.subject == subject).order_by(audit_log.c.entry_id)
+    return list(connection.scalars(written))

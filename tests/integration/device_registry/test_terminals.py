@@ -1,13 +1,12 @@
 """Sites and terminals: what is registered, found and refused."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from device_registry import SiteKind, TerminalClass, TerminalFilter, TerminalState
+from device_registry import SiteKind, TerminalClass, TerminalState
 from device_registry.errors import (
     FieldInvalidError,
     SerialNumberTakenError,
@@ -125,46 +124,8 @@ def test_the_database_itself_holds_a_serial_number_once_in_service(
         connection.execute(terminals.insert(), twin)
     connection.execute(terminals.insert(), {**twin, "state": TerminalState.RETIRED})
 
-    found = bench.registry.terminals(connection, TerminalFilter(serial_number=terminal.serial_number))
+    found = connection.execute(select(terminals).where(terminals.c.serial_number == terminal.serial_number)).all()
     assert len(found) == 2
-
-
-def test_terminals_are_listed_by_what_they_are(connection: Connection, bench: RegistryBench) -> None:
-    north = a_site(connection, bench.registry, region="110100")
-    south = a_site(connection, bench.registry, region="440300")
-    scanner = a_terminal(
-        connection, bench.registry, site=north, terminal_class=TerminalClass.SCAN, state=TerminalState.SUSPENDED
-    )
-    face = a_terminal(connection, bench.registry, site=south, state=TerminalState.REGISTERED)
-    wanted = {
-        TerminalFilter(state=TerminalState.SUSPENDED): [scanner],
-        TerminalFilter(region="440300"): [face],
-        TerminalFilter(site_id=north.site_id): [scanner],
-        TerminalFilter(terminal_class=TerminalClass.FACE): [face],
-        TerminalFilter(manufacturer="Heron Devices"): [scanner, face],
-        TerminalFilter(model="HD-9"): [],
-        TerminalFilter(serial_number=face.serial_number): [face],
-        TerminalFilter(region="110100", state=TerminalState.ACTIVE): [],
-        TerminalFilter(): [scanner, face],
-    }
-
-    for where, expected in wanted.items():
-        assert bench.registry.terminals(connection, where) == expected, where
-
-
-def test_a_long_list_comes_in_pages(connection: Connection, bench: RegistryBench) -> None:
-    site = a_site(connection, bench.registry)
-    fleet = [
-        a_terminal(connection, bench.registry, site=site, state=TerminalState.REGISTERED).terminal_id for _ in range(5)
-    ]
-    page = TerminalFilter(limit=2)
-
-    seen: list[str] = []
-    while found := bench.registry.terminals(connection, page):
-        seen += [it.terminal_id for it in found]
-        page = replace(page, after=seen[-1])
-
-    assert seen == fleet
 
 
 def test_times_come_back_exact_and_in_utc(connection: Connection) -> None:

@@ -1,18 +1,15 @@
 """What the database once revoked it cannot forget: the log of revocations, and the witness outside of it."""
 
-import json
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, Engine, select, update
 
-from device_registry import Authority, CertificateStatus, Terminal, TerminalState
-from device_registry.changes import Changes
+from device_registry import CertificateStatus, Terminal, TerminalState
 from device_registry.errors import (
     IllegalTransitionError,
     RevocationsRolledBackError,
@@ -20,67 +17,21 @@ from device_registry.errors import (
     WitnessMissingError,
 )
 from device_registry.revocation import testimony as comparing
-from device_registry.revocation.restoration import Restoration
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind
 from device_registry.revocation.testimony import WitnessState
 from device_registry.revocation.witness import WitnessFile
 from device_registry.tables import revocations as table
 from device_registry.tables import terminals
-from server.store import open_engine, open_reader
+from server.store import open_engine
 from tests.support.backup import a_backup
-from tests.support.builders import OPERATOR, Announcements, RegistryBench, a_registry, a_terminal, enrolled
+from tests.support.builders import OPERATOR, Announcements, RegistryBench, a_terminal, enrolled
 from tests.support.clock import Clock
 from tests.support.database import Database
+from tests.support.witness import asked, decide, kinds
 
 S = TerminalState
 T = TypeVar("T")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "elsewhere" / "revocations.jsonl"
-
-
-@pytest.fixture
-def bench(tmp_path: Path, shared_authority: Authority, path: Path) -> RegistryBench:
-    return a_registry(tmp_path, authority=shared_authority, witness=path)
-
-
-@pytest.fixture
-def kept(bench: RegistryBench) -> comparing.Testimony:
-    assert bench.revocations.testimony is not None
-    return bench.revocations.testimony
-
-
-@pytest.fixture
-def terminal(engine: Engine, bench: RegistryBench) -> Terminal:
-    with engine.begin() as connection:
-        return a_terminal(connection, bench.registry)
-
-
-def asked(engine: Engine, question: Callable[[Connection], T]) -> T:
-    """Ask on a connection that can only read, as the platform does."""
-    reader = open_reader(engine)
-    try:
-        with reader.connect() as connection:
-            return question(connection)
-    finally:
-        reader.dispose()
-
-
-def decide(engine: Engine, bench: RegistryBench, decision: str, terminal: Terminal) -> None:
-    with engine.begin() as connection:
-        getattr(bench.registry, decision)(connection, terminal_id=terminal.terminal_id, reason="stolen", actor=OPERATOR)
-
-
-def kinds(path: Path) -> list[str]:
-    return [json.loads(line)["kind"] for line in path.read_text().splitlines()]
-
-
-def restoration(bench: RegistryBench) -> Restoration:
-    changes = Changes(audit=bench.audit, announce=bench.announcements.announce)
-    return Restoration(now=bench.clock.now, revocations=bench.revocations, changes=changes, effects={})
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from device_registry import Authority, CertificateStatus, TerminalClass, TerminalState
+from device_registry import CertificateStatus, TerminalClass, TerminalState
 from device_registry.enrollment.chains import Fault
 from device_registry.enrollment.factory import FactoryProof
 from device_registry.errors import (
@@ -23,20 +22,13 @@ from device_registry.errors import (
     RegistryError,
     TerminalUnregisteredError,
 )
-from device_registry.tables import audit_log
 from tests.support.authority import a_signing_request
 from tests.support.builders import OPERATOR
 from tests.support.database import Database
-from tests.support.doors import Doors, fingerprint, the_doors
+from tests.support.doors import DEVICE, HERON, Doors, actions, fingerprint, state
 from tests.support.factory import SECURITY, Factory, an_approved_maker, an_approved_model
 
-HERON, EGRET = Factory(), Factory(maker="Egret Systems")
-DEVICE = HERON.make("HD3-000017")
-
-
-@pytest.fixture
-def doors(tmp_path: Path, shared_authority: Authority) -> Doors:
-    return the_doors(tmp_path, authority=shared_authority)
+EGRET = Factory(maker="Egret Systems")
 
 
 @pytest.fixture
@@ -48,15 +40,6 @@ def connection(database: Database, doors: Doors) -> Iterator[Connection]:
                 connection, doors.bench.makers, an_approved_maker(connection, doors.bench.makers, factory)
             )
         yield connection
-
-
-def state(connection: Connection, doors: Doors, terminal_id: str) -> TerminalState:
-    return doors.bench.registry.terminal(connection, terminal_id).state
-
-
-def actions(connection: Connection, subject: str) -> list[str]:
-    written = select(audit_log.c.action).where(audit_log.c.subject == subject).order_by(audit_log.c.entry_id)
-    return list(connection.scalars(written))
 
 
 # The first certificate -----------------------------------------------------------------------------

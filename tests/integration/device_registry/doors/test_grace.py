@@ -1,15 +1,12 @@
 """A certificate that lapsed while its terminal was off: renewed once by its old key, in time, or not at all."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
 
 from device_registry import (
     DEFAULT_POLICY,
-    Authority,
     CertificateStatus,
     RegistryPolicy,
     Standings,
@@ -38,25 +35,9 @@ from device_registry.errors import (
 from device_registry.tables import audit_log
 from tests.support.authority import a_signing_request
 from tests.support.builders import OPERATOR
-from tests.support.database import Database
-from tests.support.doors import Doors, Held, fingerprint, the_doors
-from tests.support.factory import Factory, an_approved_maker, an_approved_model
+from tests.support.doors import DEVICE, Doors, Held, fingerprint
 
-HERON = Factory()
-DEVICE = HERON.make("HD3-000017")
 LIFETIME, GRACE = timedelta(days=30), DEFAULT_POLICY.grace_class_iii
-
-
-@pytest.fixture
-def doors(tmp_path: Path, shared_authority: Authority) -> Doors:
-    return the_doors(tmp_path, authority=shared_authority)
-
-
-@pytest.fixture
-def connection(database: Database, doors: Doors) -> Iterator[Connection]:
-    with database.engine.begin() as connection:
-        an_approved_model(connection, doors.bench.makers, an_approved_maker(connection, doors.bench.makers, HERON))
-        yield connection
 
 
 @pytest.fixture

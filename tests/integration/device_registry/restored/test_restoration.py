@@ -1,77 +1,27 @@
 """What a restored database forgot is taken again: by what the witness has, and with what the database did since."""
 
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import Connection, Engine, delete, update
+from sqlalchemy import Engine, delete, update
 
 from device_registry import Authority, Terminal, TerminalState
 from device_registry.audit.log import AuditFilter
-from device_registry.changes import Changes
 from device_registry.errors import (
     TerminalBannedError,
     WitnessBrokenError,
 )
 from device_registry.revocation import testimony as comparing
-from device_registry.revocation.restoration import Restoration
 from device_registry.revocation.testimony import WitnessState
 from device_registry.tables import revocations as table
-from server.store import open_reader
 from tests.support.backup import a_backup
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site, a_terminal
+from tests.support.witness import asked, decide, kinds, restoration
 
 S = TerminalState
 T = TypeVar("T")
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "elsewhere" / "revocations.jsonl"
-
-
-@pytest.fixture
-def bench(tmp_path: Path, shared_authority: Authority, path: Path) -> RegistryBench:
-    return a_registry(tmp_path, authority=shared_authority, witness=path)
-
-
-@pytest.fixture
-def kept(bench: RegistryBench) -> comparing.Testimony:
-    assert bench.revocations.testimony is not None
-    return bench.revocations.testimony
-
-
-@pytest.fixture
-def terminal(engine: Engine, bench: RegistryBench) -> Terminal:
-    with engine.begin() as connection:
-        return a_terminal(connection, bench.registry)
-
-
-def asked(engine: Engine, question: Callable[[Connection], T]) -> T:
-    """Ask on a connection that can only read, as the platform does."""
-    reader = open_reader(engine)
-    try:
-        with reader.connect() as connection:
-            return question(connection)
-    finally:
-        reader.dispose()
-
-
-def decide(engine: Engine, bench: RegistryBench, decision: str, terminal: Terminal) -> None:
-    with engine.begin() as connection:
-        getattr(bench.registry, decision)(connection, terminal_id=terminal.terminal_id, reason="stolen", actor=OPERATOR)
-
-
-def kinds(path: Path) -> list[str]:
-    return [json.loads(line)["kind"] for line in path.read_text().splitlines()]
-
-
-def restoration(bench: RegistryBench) -> Restoration:
-    changes = Changes(audit=bench.audit, announce=bench.announcements.announce)
-    return Restoration(now=bench.clock.now, revocations=bench.revocations, changes=changes, effects={})
 
 
 @pytest.mark.parametrize(

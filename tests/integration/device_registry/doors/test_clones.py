@@ -1,13 +1,11 @@
 """Two devices for one name: what is refused as a finding, what is no way around a decision, and the second door."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from device_registry import Authority, CertificateStatus, TerminalState
+from device_registry import CertificateStatus, TerminalState
 from device_registry.errors import (
     CloneSuspectedError,
     DuplicateSerialError,
@@ -21,37 +19,10 @@ from device_registry.errors import (
     TerminalSuspendedError,
 )
 from device_registry.fleet.finding import FindingKind
-from device_registry.tables import audit_log, terminals
+from device_registry.tables import terminals
 from tests.support.builders import OPERATOR, a_terminal, an_enrollment
-from tests.support.database import Database
-from tests.support.doors import Doors, fingerprint, the_doors
-from tests.support.factory import Device, Factory, an_approved_maker, an_approved_model
-
-HERON = Factory()
-DEVICE = HERON.make("HD3-000017")
-
-
-@pytest.fixture
-def doors(tmp_path: Path, shared_authority: Authority) -> Doors:
-    return the_doors(tmp_path, authority=shared_authority)
-
-
-@pytest.fixture
-def connection(database: Database, doors: Doors) -> Iterator[Connection]:
-    """Return a connection to books in which one manufacturer is approved."""
-    with database.engine.begin() as connection:
-        an_approved_model(connection, doors.bench.makers, an_approved_maker(connection, doors.bench.makers, HERON))
-        yield connection
-
-
-def state(connection: Connection, doors: Doors, terminal_id: str) -> TerminalState:
-    return doors.bench.registry.terminal(connection, terminal_id).state
-
-
-def actions(connection: Connection, subject: str) -> list[str]:
-    written = select(audit_log.c.action).where(audit_log.c.subject == subject).order_by(audit_log.c.entry_id)
-    return list(connection.scalars(written))
-
+from tests.support.doors import DEVICE, HERON, Doors, actions, fingerprint, state
+from tests.support.factory import Device
 
 # Clones --------------------------------------------------------------------------------------------
 

@@ -1,14 +1,12 @@
 """A technician's ticket: one region, a number of terminals, a short life, and never without a factory identity."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, select
 
-from device_registry import Authority, Site, TerminalClass
+from device_registry import Site, TerminalClass
 from device_registry.enrollment.factory import RECORD_NUMBER_PENDING, InstallerVisit
 from device_registry.errors import (
     FactoryProofRefusedError,
@@ -23,30 +21,8 @@ from device_registry.errors import (
 )
 from device_registry.tables import audit_log, installer_tickets
 from tests.support.builders import OPERATOR, a_site
-from tests.support.database import Database
-from tests.support.doors import Doors, the_doors
-from tests.support.factory import Factory, an_approved_maker, an_approved_model
-
-HERON = Factory()
-DEVICE = HERON.make("HD3-000017")
-
-
-@pytest.fixture
-def doors(tmp_path: Path, shared_authority: Authority) -> Doors:
-    return the_doors(tmp_path, authority=shared_authority)
-
-
-@pytest.fixture
-def connection(database: Database, doors: Doors) -> Iterator[Connection]:
-    """Return a connection to books in which one manufacturer is approved."""
-    with database.engine.begin() as connection:
-        an_approved_model(connection, doors.bench.makers, an_approved_maker(connection, doors.bench.makers, HERON))
-        yield connection
-
-
-def actions(connection: Connection, subject: str) -> list[str]:
-    written = select(audit_log.c.action).where(audit_log.c.subject == subject).order_by(audit_log.c.entry_id)
-    return list(connection.scalars(written))
+from tests.support.doors import DEVICE, HERON, Doors, actions
+from tests.support.factory import Factory
 
 
 @pytest.fixture
