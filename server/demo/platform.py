@@ -26,11 +26,28 @@ def authority(stage: Stage) -> Told:
     """Make the certificate authority and every key file."""
     made = stage.platform("ca", "init")
     fingerprint = made["root_fingerprint_sha256"]
-    stage.known["root_fingerprint"] = fingerprint
+    stage.known.update(root_fingerprint=fingerprint, root_folder=made["take_offline"], issuers=[made["issuer_id"]])
     return Told(
         line=f"root {fingerprint[:8]}…{fingerprint[-8:]}, issuing CA until {made['issuing_not_after'][:10]}",
         notes=[f"{len(made['keys_made'])} key files, readable by their owner alone"],
         details={"root_fingerprint_sha256": fingerprint, "issuing_not_after": made["issuing_not_after"]},
+    )
+
+
+def next_authority(stage: Stage) -> Told:
+    """Prepare another issuing authority, have the root sign it, and let it take over."""
+    passphrase = stage.folder / "platform" / "keys" / "ca-passphrase"
+    prepared = stage.platform(
+        "ca", "prepare", "--root", stage.known["root_folder"], "--passphrase-file", str(passphrase),
+        "--reason", "five years are over",
+    )  # fmt: skip
+    activated = stage.platform("ca", "activate", prepared["issuer_id"], "--reason", "five years are over")
+    stage.known["issuers"].append(activated["issuer_id"])
+    former, following = stage.known["issuers"]
+    return Told(
+        line=f"issuing CA {following[:8]}… signs from now on; {former[:8]}… still counts",
+        notes=["same root: nothing to install in a terminal, no call is dropped"],
+        details={"issuer_id": following, "former_issuer_id": former, "state": activated["state"]},
     )
 
 
@@ -52,7 +69,8 @@ def serving(stage: Stage) -> Told:
         notes=[
             f"{ready['enrollment']} enrollment, TLS",
             f"{ready['terminal']} terminals, mutual TLS",
+            f"{ready['admin']} operators, mutual TLS",
             f"{ready['http']} metrics and health",
         ],
-        details={key: ready[key] for key in ("pid", "enrollment", "terminal", "http")},
+        details={key: ready[key] for key in ("pid", "enrollment", "terminal", "admin", "http")},
     )

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from server.demo.processes import Answer, Program, ask, environment, program
 
+MAKER: Final = "Demo Works"
+MODEL: Final = "K1"
 SERIAL_NUMBER: Final = "DEMO-0001"
 REGION: Final = "110000"
 PERSON_NAME: Final = "赵小满"  # made up
@@ -47,6 +49,7 @@ class Stage:
             "SHUALIAN_MODELS_DIR": str(self.models_dir),
             "SHUALIAN_ENROLLMENT_PORT": "0",
             "SHUALIAN_TERMINAL_PORT": "0",
+            "SHUALIAN_ADMIN_PORT": "0",
             "SHUALIAN_HTTP_PORT": "0",
             "SHUALIAN_DIAGNOSTICS_ENABLED": "false",
         }

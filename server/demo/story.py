@@ -28,6 +28,7 @@ STEPS: Final = (
     Step(name="models", chapter=PLATFORM, title="Models verified", play=platform.models),
     Step(name="authority", chapter=PLATFORM, title="CA made", play=platform.authority),
     Step(name="serving", chapter=PLATFORM, title="Platform up", play=platform.serving),
+    Step(name="maker", chapter=TERMINAL, title="Maker approved", play=terminal.approved),
     Step(name="registered", chapter=TERMINAL, title="Registered", play=terminal.registered),
     Step(name="enrolled", chapter=TERMINAL, title="Enrolled", play=terminal.enrolled),
     Step(name="connected", chapter=TERMINAL, title="Control stream up", play=terminal.connected),
@@ -40,7 +41,8 @@ STEPS: Final = (
     Step(name="flat_photo", chapter=ATTACKS, title="A flat photo", play=face.flat_photo),
     Step(name="screen_replay", chapter=ATTACKS, title="A replay on a screen", play=face.screen_replay),
     Step(name="bare_id_number", chapter=ATTACKS, title="A bare ID number", play=face.bare_id_number),
-    Step(name="renewed", chapter=AFTER, title="Certificate renewed", play=terminal.renewed),
+    Step(name="next_authority", chapter=AFTER, title="Next CA takes over", play=platform.next_authority),
+    Step(name="rotated", chapter=AFTER, title="Fleet rotated", play=terminal.rotated),
     Step(name="revoked", chapter=AFTER, title="Terminal revoked", play=terminal.revoked),
     Step(name="books", chapter=AFTER, title="Books closed", play=books.closed),
 )

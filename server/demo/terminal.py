@@ -1,43 +1,78 @@
-"""The terminal's steps: registered, enrolled, connected; and in the end renewed and revoked."""
+"""The terminal's steps: made, enrolled, connected; and in the end moved to the next authority and revoked."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from server.demo.processes import StepFailedError
-from server.demo.stage import REGION, SERIAL_NUMBER, Stage, Told
+from server.demo.stage import MAKER, MODEL, REGION, SERIAL_NUMBER, Stage, Told
 
 SECONDS_MAX: Final = 20.0
 CUT_SECONDS_MAX: Final = 1.0  # I2
+CERTIFICATION: Final = "DEMO-CERT-1"
+CERTIFIED_FOR: Final = timedelta(days=365)
+
+
+def approved(stage: Stage) -> Told:
+    """Found a maker in software and approve it; make a place for its terminal meanwhile."""
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        placing = beside.submit(
+            stage.platform, "site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC"
+        )
+        founded = stage.start(
+            "maker", "shualian-terminal", "factory", "init", "--maker", MAKER, *_plant(stage), "--json"
+        )
+        _, event = founded.wait_for("founded", within=SECONDS_MAX)
+        maker = stage.platform("maker", "add", MAKER, "--root", event["root"], "--reason", "factory audited")
+    stage.known["site"] = placing.result()
+    [root] = maker["root_fingerprints"]
+    return Told(
+        line=f"{MAKER}, by its factory root {root[:8]}…{root[-8:]}",
+        notes=["a maker in software; who comes from its factory may enroll"],
+        details={"manufacturer_id": maker["manufacturer_id"], "factory_root_sha256": root},
+    )
 
 
 def registered(stage: Stage) -> Told:
-    """Add a site and register a terminal with its one-time token."""
-    site = stage.platform("site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC")
-    made = stage.platform(
-        "terminal", "register", "--serial", SERIAL_NUMBER, "--site", site["site_id"], "--manufacturer", "Demo Works",
-        "--model", "K1", "--certification", "DEMO-CERT-1", "--record", "DEMO-REC-1", "--with-token",
-    )  # fmt: skip
-    stage.known.update(terminal_id=made["terminal_id"], token=made["token"])
+    """Certify a model, register the serial number of a terminal, and let the factory make it."""
+    site, making = stage.known["site"], stage.terminal("factory", "make", "--serial", SERIAL_NUMBER, *_plant(stage))
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        certifying = beside.submit(
+            stage.platform, "maker", "model", "add", MAKER, MODEL, "--class", "III", "--certification", CERTIFICATION,
+            "--expires", f"{datetime.now(UTC) + CERTIFIED_FOR:%Y-%m-%d}", "--reason", "certificate seen",
+        )  # fmt: skip
+        made = stage.platform(
+            "terminal", "register", "--serial", SERIAL_NUMBER, "--site", site["site_id"], "--manufacturer", MAKER,
+            "--model", MODEL, "--certification", CERTIFICATION, "--record", "DEMO-REC-1",
+        )  # fmt: skip
+    model = certifying.result()
+    making.wait_for("made", within=SECONDS_MAX)
+    stage.known["terminal_id"] = made["terminal_id"]
     return Told(
         line=f"{SERIAL_NUMBER}, class {made['terminal_class']}, at {site['name']}",
-        notes=["one-time token, bound to serial number and site; only its hash rests"],
-        details={"terminal_id": made["terminal_id"], "serial_number": SERIAL_NUMBER, "site_id": site["site_id"]},
+        notes=[f"a {MODEL}, certified up to class {model['terminal_class']}, its maker's key inside"],
+        details={
+            "terminal_id": made["terminal_id"],
+            "serial_number": SERIAL_NUMBER,
+            "site_id": site["site_id"],
+            "model_id": model["model_id"],
+        },
     )
 
 
 def enrolled(stage: Stage) -> Told:
-    """Let the terminal make its key and trade the token for a certificate."""
+    """Let the terminal make its key, and prove by its factory identity that it may have a certificate."""
     known = stage.known
     program = stage.terminal(
-        "enroll", "--serial", SERIAL_NUMBER, "--platform-enroll", known["ready"]["enrollment"],
-        "--root-fingerprint", known["root_fingerprint"], secret={"SHUALIAN_TERMINAL_TOKEN": known["token"]},
-    )  # fmt: skip
+        "enroll", "--platform-enroll", known["ready"]["enrollment"], "--root-fingerprint", known["root_fingerprint"]
+    )
     _, event = program.wait_for("enrolled", within=SECONDS_MAX)
     program.wait(within=SECONDS_MAX)
+    if event["terminal_id"] != known["terminal_id"]:
+        raise StepFailedError(f"it enrolled as {event['terminal_id']}")
     return Told(
         line=f"key made in the terminal, certificate good until {event['not_after'][:10]}",
-        notes=["nonce and key possession proven; the token is used up"],
+        notes=["let in by its factory identity: no token, nothing to type"],
         details={"terminal_id": event["terminal_id"], "not_after": event["not_after"]},
     )
 
@@ -52,21 +87,35 @@ def connected(stage: Stage) -> Told:
     )
 
 
-def renewed(stage: Stage) -> Told:
-    """Tell the terminal to renew its certificate, and see the old one retired by the first use of the new one."""
+def rotated(stage: Stage) -> Told:
+    """Roll the fleet to the next authority, and see the old certificate retired by the first use of the new one."""
+    former, following = stage.known["issuers"]
+    stage.platform(
+        "rollout", "start", "--action", "renew-certificate", "--issuer", former, "--groups", "100%",
+        "--reason", "authority rolled",
+    )  # fmt: skip
+    _, event = stage.running["run"].wait_for("renewed", within=SECONDS_MAX)
+    stage.running["run"].wait_for("connected", within=SECONDS_MAX)
     with ThreadPoolExecutor(max_workers=1) as beside:
-        sending = beside.submit(stage.platform, "command", "send", SERIAL_NUMBER, "RENEW_CERTIFICATE")
-        _, event = stage.running["run"].wait_for("renewed", within=SECONDS_MAX)
-        stage.running["run"].wait_for("connected", within=SECONDS_MAX)
-        sending.result()
-    shown = stage.platform("terminal", "show", SERIAL_NUMBER)
+        asking = beside.submit(stage.platform, "ca", "show")
+        shown = stage.platform("terminal", "show", SERIAL_NUMBER)
     statuses = sorted(certificate["status"] for certificate in shown["certificates"])
     if statuses != ["CURRENT", "RETIRED"]:
         raise StepFailedError(f"the certificates are {', '.join(statuses)}")
+    issuers = {issuer["issuer_id"]: issuer for issuer in asking.result()["issuers"]}
+    share, dependents = issuers[following]["share"], issuers[former]["dependents"]
+    if (share, dependents) != ("100%", 0):
+        raise StepFailedError(f"{share} of the fleet on the next authority, {dependents} on the former one")
     return Told(
-        line="told down the stream, new key and certificate, stream up again",
-        notes=["the old certificate was retired when the new one was first used"],
-        details={"not_after": event["not_after"], "certificates": statuses},
+        line=f"told by a rollout: new key, new certificate, {share} on the next CA",
+        notes=["the old one was retired by the first use of the new one"],
+        details={
+            "not_after": event["not_after"],
+            "certificates": statuses,
+            "issuer_id": following,
+            "share": share,
+            "dependents_on_former": dependents,
+        },
     )
 
 
@@ -86,3 +135,8 @@ def revoked(stage: Stage) -> Told:
         notes=["from the decision in another process to the terminal's last line"],
         details={"cut_ms": round(cut_after * 1000), "reason": event["reason"]},
     )
+
+
+def _plant(stage: Stage) -> tuple[str, str]:
+    """Return the option that names the maker's folder."""
+    return "--folder", str(stage.folder / "factory")

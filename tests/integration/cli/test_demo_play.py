@@ -118,4 +118,5 @@ def test_the_story_has_the_steps_that_were_promised() -> None:
 
     assert len(set(names)) == len(names)
     assert names[:2] == ["models", "authority"]
-    assert names[-2:] == ["revoked", "books"]
+    assert names.index("maker") < names.index("registered") < names.index("enrolled")
+    assert names[-4:] == ["next_authority", "rotated", "revoked", "books"]
