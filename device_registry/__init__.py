@@ -7,8 +7,8 @@ from device_registry.audit.log import AuditLog, AuditReport
 from device_registry.authority.authority import DEFAULT_LIFETIMES, Authority, CertificateLifetimes
 from device_registry.authority.issuer_states import IssuerState
 from device_registry.authority.issuer_store import Issuer
-from device_registry.authority.issuers import EVERYBODY, IssuerOverview, Issuers, IssuerUse
-from device_registry.changes import TOPIC_AUTHORITY, TOPIC_COMMAND, TOPIC_TERMINAL, Announce
+from device_registry.authority.issuers import IssuerOverview, Issuers, IssuerUse
+from device_registry.changes import EVERYBODY, TOPIC_AUTHORITY, TOPIC_COMMAND, TOPIC_TERMINAL, Announce
 from device_registry.commands.command_records import Command, CommandAction, CommandOutcome, CommandState
 from device_registry.commands.commands import Commands
 from device_registry.fleet.census import Census

@@ -16,6 +16,8 @@ Announce = Callable[[Connection, str, str], None]
 TOPIC_TERMINAL = "terminal"
 TOPIC_COMMAND = "command"
 TOPIC_AUTHORITY = "authority"
+EVERYBODY = "*"
+"""The subject of an announcement that is about all terminals."""
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from device_registry.errors import (
+    EvictionOfShutOutError,
     FieldInvalidError,
     IllegalTransitionError,
     TerminalBannedError,
@@ -22,14 +23,14 @@ _ENDED = frozenset({_S.REVOKED, _S.BANNED})
 
 # DESIGN 4. ENROLLED to itself: the answer to an enrollment was lost, and an operator gave a second token before the
 # first certificate was ever used. Back to REGISTERED: an eviction, after which it must enroll again. Nothing can be
-# suspended of a REGISTERED terminal; and no way leads from SUSPENDED or QUARANTINED to ENROLLED, so that a token or a
-# factory identity is no way around a suspension.
+# suspended of a REGISTERED terminal; and no way leads from SUSPENDED or QUARANTINED to ENROLLED, nor to REGISTERED,
+# from where a factory identity enrolls by itself: only a person who resumes it ends a suspension.
 TRANSITIONS: Mapping[TerminalState, frozenset[TerminalState]] = {
     _S.REGISTERED: frozenset({_S.ENROLLED, *_ENDED}),
     _S.ENROLLED: frozenset({_S.ENROLLED, _S.ACTIVE, _S.SUSPENDED, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
     _S.ACTIVE: frozenset({_S.SUSPENDED, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
-    _S.SUSPENDED: frozenset({_S.ACTIVE, _S.QUARANTINED, _S.REGISTERED, *_ENDED}),
-    _S.QUARANTINED: frozenset({_S.ACTIVE, _S.SUSPENDED, _S.REGISTERED, *_ENDED}),
+    _S.SUSPENDED: frozenset({_S.ACTIVE, _S.QUARANTINED, *_ENDED}),
+    _S.QUARANTINED: frozenset({_S.ACTIVE, _S.SUSPENDED, *_ENDED}),
     _S.REVOKED: frozenset({_S.BANNED, _S.RETIRED}),
     _S.BANNED: frozenset({_S.RETIRED}),
     _S.RETIRED: frozenset(),
@@ -71,6 +72,8 @@ def is_legal(origin: TerminalState, target: TerminalState) -> bool:
 
 def transition(terminal: Terminal, target: TerminalState, *, reason: str, actor: str, at: datetime) -> Transition:
     """Return the change, or raise: an illegal one, or one without a reason or an actor, does not exist."""
+    if target is _S.REGISTERED and terminal.state in (_S.SUSPENDED, _S.QUARANTINED):
+        raise EvictionOfShutOutError(terminal_id=terminal.terminal_id, state=terminal.state, wanted=target)
     if not is_legal(terminal.state, target):
         raise IllegalTransitionError(terminal_id=terminal.terminal_id, state=terminal.state, wanted=target)
     if not reason.strip() or len(reason) > REASON_LENGTH_MAX:

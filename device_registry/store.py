@@ -65,6 +65,9 @@ _ISSUED_SINCE = select(func.count(), func.min(certificates.c.issued_at)).where(
 _KEY_HOLDER = select(certificates.c.terminal_id).where(
     certificates.c.public_key_sha256 == bindparam("public_key_sha256")
 )
+_FACTORY_KEY_HOLDER = select(terminals.c.terminal_id).where(
+    terminals.c.factory_key_sha256 == bindparam("public_key_sha256"), terminals.c.state != TerminalState.RETIRED
+)
 _OPEN_OF_TERMINAL = and_(certificates.c.terminal_id == bindparam("whose"), certificates.c.status.in_(_OPEN))
 _CLOSE_CERTIFICATES = (
     update(certificates)
@@ -235,6 +238,11 @@ def issued_since(connection: Connection, *, terminal_id: str, since: datetime) -
 def key_holder(connection: Connection, public_key_sha256: str) -> str | None:
     """Return the terminal that ever had a certificate for this key."""
     return connection.execute(_KEY_HOLDER, {"public_key_sha256": public_key_sha256}).scalar_one_or_none()
+
+
+def factory_key_holder(connection: Connection, public_key_sha256: str) -> str | None:
+    """Return the terminal in service that this factory key is pinned to."""
+    return connection.execute(_FACTORY_KEY_HOLDER, {"public_key_sha256": public_key_sha256}).scalar_one_or_none()
 
 
 def close_certificates(

@@ -52,11 +52,11 @@ async def enroll(
 
 
 async def renew_expired(folder: Folder, *, address: str, serial_number: str) -> Identity:
-    """Trade a certificate that has lapsed for a new one, by its key; the platform does this once.
+    """Trade a certificate that has lapsed for a new one, by its key; the platform does this until that one is used.
 
     Raises:
         PlatformRefusedError: not lapsed, lapsed too long ago, or not let in.
-        UnreachableError: no answer; the lapsed certificate may be used up.
+        UnreachableError: no answer; ask again.
     """
     with folder.changing_identity():
         lapsed, staged = folder.keys.identity(), folder.keys.stage()

@@ -45,10 +45,11 @@ LABELS: Final[dict[str, str]] = {
     "kind": "what a fleet check found, e.g. SHARED_CERTIFICATE; see docs/operations/fleet-checks.md",
     "severity": "LOW, MEDIUM, HIGH, CRITICAL",
     "missing": "why a renewal will be missed: AWAY (not seen for long), NOT_RENEWING (was here and did not)",
-    "rollout_state": "RUNNING, PAUSED, STOPPED (by its errors), DONE, CANCELLED",
+    "rollout_state": "PREPARING, RUNNING, PAUSED, STOPPED (by its errors), DONE, CANCELLED",
     "member_state": "PENDING, QUEUED, DONE, FAILED, SKIPPED, EXPIRED",
     "issuer_state": "PREPARED, ACTIVE, OUTGOING, TAINTED, REVOKED",
-    "check": "the readiness check: database, events, trust, witness, running; signing (by issuing keys) is only told",
+    "check": "the readiness check: database, events, trust, witness, running; signing (by issuing keys) and witnessing "
+    "(of revocations) are only told",
     "version": "version of the platform",
 }
 

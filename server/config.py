@@ -54,7 +54,7 @@ class RegistrySettings:
     renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.renewal_grace
     """How long an old certificate is good beside its successor when that one is never used."""
     grace_class_i: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_i
-    """How long after its end a certificate of a class I terminal can be renewed, once, at the enrollment port."""
+    """How long after its end a certificate of a class I terminal can be renewed at the enrollment port."""
     grace_class_ii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_ii
     """The same for class II."""
     grace_class_iii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_iii

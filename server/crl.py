@@ -6,12 +6,14 @@ checks a terminal's certificate.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from sqlalchemy import Connection
 
 from device_registry.authority.authority import Authority
+from device_registry.errors import IssuerUnknownError
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationReason, RevokedCertificate
 from server.store import UnitOfWork
@@ -40,6 +42,8 @@ class SignedList:
     """One list as it is served."""
 
     der: bytes
+    head: tuple[int, str]
+    """Last entry of the log of revocations when the list was made."""
     listed: Sequence[RevokedCertificate]
     number: int
     signed_at: datetime
@@ -66,24 +70,46 @@ class RevocationLists:
             AuthorityError: nothing can be signed now.
             StoreError: the database cannot be asked.
         """
-        now = self._now()
-        listed = await self._unit_of_work.read(
-            lambda connection: self._revocations.revoked_certificates(connection, issuer_id, now)
-        )
+        if not self._authority.knows(issuer_id):  # nothing is read for a name that somebody made up
+            raise IssuerUnknownError(issuer_id=issuer_id)
+        head = await self._unit_of_work.read(self._revocations.head)
+        if (kept := self._kept(issuer_id)) is not None and kept.head == head:
+            return kept
         async with self._signing:  # whoever asks meanwhile gets what this one signs
-            former = self._lists.get(issuer_id)
-            if former is None or former.listed != listed or now - former.signed_at >= SIGNED_ANEW_AFTER:
-                former = await asyncio.to_thread(self._signed, issuer_id, listed, now, former)
-                self._lists[issuer_id] = former
-            return former
+            if (kept := self._kept(issuer_id)) is not None and kept.head == head:
+                return kept
+            return await self._made(issuer_id)
+
+    def _kept(self, issuer_id: str) -> SignedList | None:
+        """Return the list that was signed last, unless its time comes to an end."""
+        kept = self._lists.get(issuer_id)
+        return kept if kept is not None and self._now() - kept.signed_at < SIGNED_ANEW_AFTER else None
+
+    async def _made(self, issuer_id: str) -> SignedList:
+        """Read what is revoked, which may be much, and sign it unless that is what was signed last."""
+        now = self._now()
+
+        def read(connection: Connection) -> tuple[tuple[int, str], list[RevokedCertificate]]:
+            head = self._revocations.head(connection)
+            return head, self._revocations.revoked_certificates(connection, issuer_id, now)
+
+        head, listed = await self._unit_of_work.read(read)
+        kept = self._kept(issuer_id)
+        if kept is not None and kept.listed == listed:
+            made = replace(kept, head=head)
+        else:
+            made = await asyncio.to_thread(self._signed, issuer_id, listed, now=now, head=head)
+        self._lists[issuer_id] = made
+        return made
 
     def _signed(
-        self, issuer_id: str, listed: Sequence[RevokedCertificate], now: datetime, former: SignedList | None
+        self, issuer_id: str, listed: Sequence[RevokedCertificate], *, now: datetime, head: tuple[int, str]
     ) -> SignedList:
+        former = self._lists.get(issuer_id)
         # By the clock: several replicas sign for one authority, and a restart must not begin at 1 again.
         number = max(
             (now - datetime.fromtimestamp(0, tz=now.tzinfo)) // _MICROSECOND, former.number + 1 if former else 1
         )
         lines = [(item.certificate_serial, item.revoked_at, _FLAGS[item.code]) for item in listed]
         der = self._authority.sign_crl(issuer_id, lines, number, now, now + LIFETIME)
-        return SignedList(der=der, listed=listed, number=number, signed_at=now)
+        return SignedList(der=der, head=head, listed=listed, number=number, signed_at=now)

@@ -55,6 +55,9 @@ _TRANSPORT: dict[type[Exception], Answer] = {
     refusals.RoleMissingError: _row(
         PERMISSION_DENIED, "Your role does not cover this. Ask a colleague who has the needed one.", "needed"
     ),
+    refusals.LocalOnlyError: _row(
+        PERMISSION_DENIED, "This is done on the platform's own machine alone: run the command there, without a server."
+    ),
     refusals.StandingStaleError: _row(
         UNAVAILABLE, "The platform cannot vouch for anyone right now. Try again.", retry_after=_SOON
     ),
@@ -77,6 +80,12 @@ _REGISTRY: dict[type[Exception], Answer] = {
     registry.SiteUnknownError: _row(NOT_FOUND, "There is no such site."),
     registry.SerialNumberTakenError: _row(ALREADY_EXISTS, "Another terminal in service has this serial number."),
     registry.IllegalTransitionError: _row(FAILED_PRECONDITION, "The terminal's state does not allow this."),
+    registry.EvictionOfShutOutError: _row(
+        FAILED_PRECONDITION,
+        "The terminal is suspended or quarantined, and an eviction would set it free. Resume it first, then evict it; "
+        "or revoke it.",
+        "state",
+    ),
     registry.TransitionLostError: _row(ABORTED, "The terminal's state changed in the same moment. Look again."),
     registry.TerminalUnknownError: _row(NOT_FOUND, "There is no such terminal."),
     registry.TerminalNotEnrolledError: _row(
@@ -114,6 +123,7 @@ _REGISTRY: dict[type[Exception], Answer] = {
         UNAUTHENTICATED, "This certificate was replaced. Use the operator's newer one."
     ),
     registry.OperatorNotFoundError: _row(NOT_FOUND, "There is no such operator."),
+    registry.OperatorRenewedOftenError: _row(RESOURCE_EXHAUSTED, "The operator got too many certificates in a day."),
     registry.OperatorExistsError: _row(ALREADY_EXISTS, "An operator with this name has a good certificate already."),
     registry.TokenRefusedError: _row(
         UNAUTHENTICATED, "Token and serial number do not belong together. Ask for a new token.", field="token"
@@ -165,6 +175,11 @@ _REGISTRY: dict[type[Exception], Answer] = {
     registry.PassphraseRefusedError: _OURS,
     registry.AuthorityExpiredError: _OURS,
     registry.IssuerKeyMismatchError: _OURS,
+    registry.IssuerNoneActiveError: _row(
+        UNAVAILABLE,
+        "No issuing authority is active, so nothing can be signed. Prepare and activate one.",
+        retry_after=timedelta(minutes=5),
+    ),
     registry.IssuerUnknownError: _row(NOT_FOUND, "There is no such issuing authority."),
     registry.IssuerTransitionError: _row(
         FAILED_PRECONDITION, "The issuing authority's state does not allow this.", "state", "wanted"
@@ -270,6 +285,11 @@ _STORE: dict[type[Exception], Answer] = {
     store.StoreBusyError: _row(UNAVAILABLE, "The platform is busy. Send the same request again.", retry_after=_SOON),
     store.StoreFailedError: _row(
         UNAVAILABLE, "The platform cannot write right now; nothing was changed.", retry_after=timedelta(seconds=5)
+    ),
+    store.WalkUnderWayError: _row(
+        RESOURCE_EXHAUSTED,
+        "Another long look through the books (verify, audit, export) is under way. Try again when it is through.",
+        retry_after=timedelta(seconds=5),
     ),
     store.EventsMissedError: _row(UNAVAILABLE, "The platform is catching up. Try again.", retry_after=_SOON),
 }

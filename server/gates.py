@@ -37,16 +37,17 @@ AUTHORIZATIONS: Final[Mapping[str, TerminalClass]] = MappingProxyType(
 )
 """Ways of `Authorization`, and the lowest class that may offer it."""
 
-_SERVICES: Final = frozenset(method.partition("/")[0] for method in METHODS)
+OPEN: Final = frozenset({"Health", "ServerReflection", "unknown"})
+"""What is no terminal's service: gRPC's own two, and what is not there, which is answered UNIMPLEMENTED."""
 
 
 def class_needed(service: str, method: str) -> TerminalClass | None:
-    """Return the lowest class that may call a method; None for what is no terminal's service, such as health.
+    """Return the lowest class that may call a method; None for what is open to each terminal, such as health.
 
     Raises:
-        LookupError: a method of ours without a row; nobody may call it.
+        LookupError: a service or method without a row; nobody may call it.
     """
-    if service not in _SERVICES:
+    if service in OPEN:
         return None
     return METHODS[f"{service}/{method}"]
 

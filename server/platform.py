@@ -102,8 +102,10 @@ class Platform:
             await self.presence.flush()
         except StoreError as error:
             log.warning("presence_lost", reason=error.reason)
+        self.witness.close()
         await asyncio.to_thread(self.unit_of_work.close)
         self.pins.close()
+        self.enrollment.close()
         self.face_workers.shutdown(wait=True, cancel_futures=True)
         self.domain.engine.dispose()
 
@@ -172,16 +174,20 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         certificate_lifetime=config.registry.certificate_lifetime,
     )
     fleet_watch = FleetWatch(
-        unit_of_work=unit_of_work, fleet=domain.fleet, now=now, interval=config.fleet.audit_interval
+        unit_of_work=unit_of_work,
+        fleet=domain.fleet,
+        now=now,
+        interval=config.fleet.audit_interval,
+        look_at_witness=keeper.look,
     )
     health = Health(
         checks={
             "database": database_check(unit_of_work),
             "events": lag_check(lambda: follower.lag, config.store.lag_max),
             "trust": trust_check(tls, domain.authority, now),
-            "witness": keeper.is_witnessed,
+            "witness": keeper.agrees,
         },
-        warnings={"signing": signing_check(domain.authority)},
+        warnings={"signing": signing_check(domain.authority), "witnessing": keeper.is_witnessed},
         metrics=metrics,
     )
     identity = IdentityLayer(

@@ -57,6 +57,12 @@ class RoleMissingError(RefusalError):
         super().__init__(f"needs {needed}")
 
 
+class LocalOnlyError(RefusalError):
+    """Only who sits at the platform's own machine may do this."""
+
+    reason: ClassVar[str] = "LOCAL_ONLY"
+
+
 class TerminalClassError(RefusalError):
     """The terminal is not certified for what it asks."""
 

@@ -97,7 +97,10 @@ class ServerTls:
         if marks == self._seen and trust == self.material.trust_pem and not is_due:
             return False
         is_new_chain = marks != self._seen or is_due
-        self.material = self._made() if is_new_chain else replace(self.material, trust_pem=trust)
+        # First, and at once: whom we trust does not wait for a chain that may not be made now.
+        self.material = replace(self.material, trust_pem=trust)
+        if is_new_chain:
+            self.material = self._made()
         self._seen = marks
         self._on_material(self.material)
         log.info("tls_reloaded", not_after=self.material.not_after.isoformat())

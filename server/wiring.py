@@ -33,6 +33,7 @@ from device_registry.operators.operators import Operators
 from device_registry.revocation.restoration import Restoration, revoke_issuer_again
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind
+from device_registry.revocation.withdrawals import TAKEN_AGAIN
 from device_registry.revocation.witness import WitnessFile
 from device_registry.rollouts.forecast import Forecasts
 from device_registry.rollouts.rollouts import Rollouts
@@ -142,7 +143,8 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
     findings = Findings(now=now, audit=audit)
     issuers = Issuers(now=now, authority=authority, audit=audit, announce=announce, revocations=revocations)
     take_up_issuers(engine, issuers)
-    makers, tickets = Makers(now=now, changes=changes), Tickets(now=now, changes=changes)
+    makers = Makers(now=now, changes=changes, revocations=revocations)
+    tickets = Tickets(now=now, changes=changes, revocations=revocations)
     roster = Roster(now=now, policy=policy)
     commands = Commands(now=now, changes=changes, policy=policy, firmware=makers)
     return Domain(
@@ -167,6 +169,7 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
             effects={
                 RevocationKind.ISSUER: revoke_issuer_again,
                 RevocationKind.OPERATOR: operators.revoke_again,
+                **TAKEN_AGAIN,
             },
         ),
         registry=registry,

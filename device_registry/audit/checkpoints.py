@@ -74,15 +74,19 @@ class Checkpoints:
         )
         """What an auditor needs to check a checkpoint without asking us."""
 
-    def walk(self, connection: Connection) -> AuditReport:
+    def walk(self, connection: Connection, *, anew: bool = False) -> AuditReport:
         """Walk what was written since the newest checkpoint; the checkpoint itself must still be part of the log.
+
+        Args:
+            connection: for reading.
+            anew: walk all of it, whatever the checkpoint says; see `make`.
 
         Raises:
             AuditRolledBackError: it is not, or the chain is broken after it.
         """
         former = self.newest(connection)
-        if former is None:
-            return _whole(self._audit.verify(connection), signed_entries=0)
+        if former is None or anew:
+            return _whole(self._audit.verify(connection), signed_entries=former.entries if former else 0)
         return _whole(self._audit.verify_since(connection, former.report), signed_entries=former.entries)
 
     def make(
@@ -109,12 +113,10 @@ class Checkpoints:
             AuditRolledBackError: it contradicts, and nobody said that this is in order; or it is broken in itself.
         """
         former = self.newest(connection)
-        if anew:
-            _whole(self._audit.verify(connection), signed_entries=former.entries if former else 0)
-        elif walked is not None:
+        if walked is not None:
             _whole(self._audit.verify_since(connection, walked), signed_entries=walked.entries)
         else:
-            self.walk(connection)
+            self.walk(connection, anew=anew)
         if actor:
             self._audit.append(
                 connection,
@@ -133,7 +135,7 @@ class Checkpoints:
         entries, _ = self._audit.head(connection)
         if former is None:
             return entries > 0
-        return former.entries != entries and self._now() - former.at >= every
+        return former.entries != entries and abs(self._now() - former.at) >= every  # the clock may have been set back
 
     def keep(self, connection: Connection) -> int:
         """Copy to the file what it does not have yet; return how many checkpoints that were.
@@ -164,7 +166,7 @@ class Checkpoints:
             found.append(_checkpoint(last))
         if not found:
             return None
-        newest = max(found, key=lambda checkpoint: (checkpoint.made_at, checkpoint.checkpoint_id))
+        newest = max(found, key=lambda checkpoint: (checkpoint.checkpoint_id, checkpoint.made_at))
         return _agreeing(newest, read_token(newest.token, self._key))
 
     def all(self, connection: Connection, *, limit: int) -> list[Checkpoint]:

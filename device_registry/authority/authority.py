@@ -28,8 +28,9 @@ from device_registry.authority.profiles import (
     name_from,
     server_name,
 )
+from device_registry.authority.revocation_list import RevokedCertificate, revocation_list
 from device_registry.authority.root import issuing_request, refuse_foreign_issuer
-from device_registry.authority.signing import Signature, SignaturePurpose, Signer
+from device_registry.authority.signing import Signature, SignaturePurpose, Signer, refuse_foreign_signature
 from device_registry.authority.vault import FileKeys, IssuingKeys
 from device_registry.errors import (
     AuthorityBrokenError,
@@ -39,6 +40,7 @@ from device_registry.errors import (
     HsmUnavailableError,
     IssuerCertificateRefusedError,
     IssuerKeyMismatchError,
+    IssuerNoneActiveError,
     IssuerUnknownError,
     IssuingKeyMissingError,
     RegistryError,
@@ -49,8 +51,8 @@ __all__ = ["DEFAULT_LIFETIMES", "Authority", "CertificateLifetimes", "RevokedCer
 
 _CLIENT, _SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
 
-RevokedCertificate = tuple[str, datetime, x509.ReasonFlags]
-"""A line of a revocation list: serial in hex, since when, and why."""
+NOBODY = ""
+"""Takes the place of an issuing authority's id where none may sign."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,16 +130,16 @@ class Authority:
     ) -> Self:
         """Open what `create` made; `folder/root/` may be gone, its key belongs in a safe.
 
-        The oldest issuing authority counts as active until `follow` says what the registry decided. A folder that lost
-        all of them gets its certificates back from there; the keys are gone.
+        A lone issuing authority counts as active until `follow` says what the registry decided; of several nobody but
+        the registry knows which may sign. A folder that lost all of them gets its certificates back from there; the
+        keys are gone.
         """
         root, issuers = root_in(folder), issuers_in(folder)
-        oldest = min(issuers, key=lambda issuer_id: issuers[issuer_id].not_valid_before_utc, default="")
         authority = cls(
             folder=folder,
             root=root,
             issuers=issuers,
-            active=oldest,
+            active=next(iter(issuers)) if len(issuers) == 1 else NOBODY,
             keys=keys or FileKeys(folder / "issuing", passphrase=passphrase),
             lifetimes=lifetimes,
         )
@@ -148,7 +150,7 @@ class Authority:
 
     @property
     def issuer_id(self) -> str:
-        """The issuing authority that is active, as this process knows."""
+        """The issuing authority that is active, as this process knows; empty where none is."""
         return self._known.active
 
     @property
@@ -156,12 +158,20 @@ class Authority:
         """The certificate of the active issuing authority.
 
         Raises:
-            AuthorityMissingError: it is not in the folder, and the registry has not said which one it is.
+            IssuerNoneActiveError: there are some, and none of them is active.
+            AuthorityMissingError: folder and books have none.
         """
         known = self._known
+        if self.is_undecided:
+            raise IssuerNoneActiveError
         if known.active not in known.certificates:
             raise AuthorityMissingError(path=self._folder / "issuing", detail="no issuing certificate")
         return known.certificates[known.active]
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether there are issuing authorities of which none is known to be active."""
+        return bool(self._known.certificates) and self._known.active == NOBODY
 
     @property
     def not_after(self) -> datetime:
@@ -206,12 +216,20 @@ class Authority:
             return True
 
     def can_sign(self) -> bool:
-        """Return whether the active issuing key is at hand, and the right one; a token that was away is asked again."""
+        """Return whether the active issuing key is at hand, and the right one; see `what_prevents_signing`."""
+        return self.what_prevents_signing() is None
+
+    def what_prevents_signing(self) -> RegistryError | None:
+        """Return what is wrong with the active issuing key, if anything is; a token that was away is asked again."""
         try:
             self._signer.prove(self.issuer_id, self.issuing_certificate, probing=True)
-        except RegistryError:  # missing, out of reach, another one: each time nothing can be signed
-            return False
-        return True
+        except RegistryError as error:  # missing, out of reach, another one: each time nothing can be signed
+            return error
+        return None
+
+    def prove(self, issuer_id: str, certificate: x509.Certificate) -> None:
+        """Check that an issuing authority's key is at hand and signs for its certificate; see `Signer.prove`."""
+        self._signer.prove(issuer_id, certificate, probing=True)
 
     def watch(self, on_signature: Callable[[Signature], None]) -> None:
         """Tell somebody of each signature from now on, made or failed."""
@@ -287,21 +305,7 @@ class Authority:
             next_update: when the next list is there at the latest.
         """
         certificate = self._certificate(issuer_id)
-        builder = (
-            x509.CertificateRevocationListBuilder()
-            .issuer_name(certificate.subject)
-            .last_update(now.replace(microsecond=0))
-            .next_update(next_update.replace(microsecond=0))
-            .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
-                    certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-                ),
-                critical=False,
-            )
-        )
-        for serial, at, reason in revoked:
-            builder = builder.add_revoked_certificate(_revoked(serial, at, reason))
+        builder = revocation_list(certificate, revoked, number=number, now=now, next_update=next_update)
         return self._signer.signed(
             SignaturePurpose.CRL,
             issuer_id,
@@ -320,8 +324,8 @@ class Authority:
         lifetime: timedelta,
         now: datetime,
     ) -> IssuedCertificate:
+        issuing = self._certificate(issuer_id) if issuer_id else self.issuing_certificate
         issuer_id = issuer_id or self.issuer_id
-        issuing = self._certificate(issuer_id)
         not_after = issuing.not_valid_after_utc
         if now >= not_after:
             raise AuthorityExpiredError(not_after=not_after)
@@ -340,7 +344,13 @@ class Authority:
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(alternative_names), critical=False)
         )
-        leaf = self._signer.signed(purpose, issuer_id, lambda key: profiled.sign(key, hashes.SHA256()), issuing)
+
+        def signed(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+            leaf = profiled.sign(key, hashes.SHA256())
+            refuse_foreign_signature(leaf, issuer=issuing, issuer_id=issuer_id)
+            return leaf
+
+        leaf = self._signer.signed(purpose, issuer_id, signed, issuing)
         der = leaf.public_bytes(Encoding.DER)
         return IssuedCertificate(
             certificate_chain_der=(der, issuing.public_bytes(Encoding.DER)),
@@ -387,11 +397,3 @@ def _ecdsa_key(certificate: x509.Certificate) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise IssuerCertificateRefusedError(detail="its key is not ECDSA")
     return key
-
-
-def _revoked(serial: str, at: datetime, reason: x509.ReasonFlags) -> x509.RevokedCertificate:
-    """Return one line of a list; a reason that says nothing is left out (RFC 5280, 5.3.1)."""
-    line = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(at.replace(microsecond=0))
-    if reason is not x509.ReasonFlags.unspecified:
-        line = line.add_extension(x509.CRLReason(reason), critical=False)
-    return line.build()

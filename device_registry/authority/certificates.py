@@ -2,7 +2,7 @@
 
 import binascii
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -33,6 +33,8 @@ class SigningRequest:
     """SHA-256 of the DER SubjectPublicKeyInfo, lower-case hex."""
     challenge: str | None
     """The challengePassword: the server's nonce in lower-case hex."""
+    der: bytes = field(repr=False)
+    """The request itself, which other keys sign the hash of."""
 
 
 def signing_request_from_der(der: bytes) -> SigningRequest:
@@ -59,7 +61,7 @@ def signing_request_from_der(der: bytes) -> SigningRequest:
         raise KeyTypeRefusedError(detail="signed with a weak hash")
     if not request.is_signature_valid:
         raise PossessionUnprovenError(detail="signed by another key")
-    return SigningRequest(public_key=key, public_key_sha256=public_key_sha256(key), challenge=challenge)
+    return SigningRequest(public_key=key, public_key_sha256=public_key_sha256(key), challenge=challenge, der=der)
 
 
 def p256_key_from(key: CertificatePublicKeyTypes) -> ec.EllipticCurvePublicKey:

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, bindparam, distinct, func, insert, select, update
 
-from device_registry.authority.authority import Authority
+from device_registry.authority.authority import NOBODY, Authority
 from device_registry.authority.issuer_states import IssuerState
+from device_registry.errors import IssuerNoneActiveError
 from device_registry.model import CertificateStatus, TerminalState
 from device_registry.tables import certificates, issuers, operator_certificates, terminals
 
@@ -16,6 +17,7 @@ _OPEN = (CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED)
 _ALL = select(issuers).order_by(issuers.c.prepared_at, issuers.c.issuer_id)
 _ONE = select(issuers).where(issuers.c.issuer_id == bindparam("issuer_id"))
 _ACTIVE = select(issuers.c.issuer_id).where(issuers.c.state == IssuerState.ACTIVE)
+_ANY = select(issuers.c.issuer_id).limit(1)
 _MOVE = (
     update(issuers)
     .where(issuers.c.issuer_id == bindparam("which"))
@@ -149,9 +151,14 @@ def active_issuer(connection: Connection, authority: Authority) -> str:
 
     So every replica follows an activation with its next certificate, before any event reaches it. Books in which no
     issuer was ever entered belong to the one that was made together with the root.
+
+    Raises:
+        IssuerNoneActiveError: the books have issuers, and none of them may sign.
     """
     active: str | None = connection.execute(_ACTIVE).scalar_one_or_none()
     if active is None:
+        if authority.issuer_id == NOBODY or connection.execute(_ANY).first() is not None:
+            raise IssuerNoneActiveError
         return authority.issuer_id
     if not authority.knows(active):
         take_over(connection, authority)
@@ -159,11 +166,11 @@ def active_issuer(connection: Connection, authority: Authority) -> str:
 
 
 def take_over(connection: Connection, authority: Authority) -> bool:
-    """Let an authority follow the books; return whether anything was new to it."""
+    """Let an authority follow the books, also where none is active; return whether anything was new to it."""
     known = [issuer for issuer in all_issuers(connection) if issuer.certificate_der is not None]
-    active = next((issuer.issuer_id for issuer in known if issuer.state is IssuerState.ACTIVE), None)
-    if active is None:
+    if not known:
         return False
+    active = next((issuer.issuer_id for issuer in known if issuer.state is IssuerState.ACTIVE), NOBODY)
     return authority.follow(
         {issuer.issuer_id: issuer.certificate_der for issuer in known if issuer.certificate_der is not None},
         active=active,

@@ -16,7 +16,7 @@ from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.authority.issuer_states import IssuerState, refuse_illegal
 from device_registry.authority.issuer_store import Issuer
 from device_registry.authority.root import refuse_unfit_issuer
-from device_registry.changes import TOPIC_AUTHORITY, TOPIC_TERMINAL, Announce, Changes
+from device_registry.changes import EVERYBODY, TOPIC_AUTHORITY, TOPIC_TERMINAL, Announce, Changes
 from device_registry.errors import (
     IssuerCertificateRefusedError,
     IssuerInUseError,
@@ -27,9 +27,6 @@ from device_registry.errors import (
 )
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind
-
-EVERYBODY = "*"
-"""The subject of an announcement that is about all terminals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +71,29 @@ class Issuers:
         return bool(issuer_store.all_issuers(connection))
 
     def adopt(self, connection: Connection) -> None:
-        """Enter the issuer that was made together with the root, when the books have none yet."""
-        if self.is_entered(connection):
+        """Enter the issuer that was made together with the root, when the books have none yet.
+
+        A folder with several is not the one of new books: which of them may sign is not guessed. Books from before
+        there were issuers: all their certificates come from this one, and what they revoked is written into the log.
+        """
+        if self.is_entered(connection) or self._authority.is_undecided:
             return
         certificate, now = self._authority.issuing_certificate, self._now()
         issuer_id = self._authority.issuer_id
         issuer_store.add_issuer(connection, _prepared(issuer_id, self._authority.key_backend, None, now))
         self._write_certificate(connection, issuer_id, certificate)
         issuer_store.move_issuer(connection, issuer_id, target=IssuerState.ACTIVE, reason="made with the root", at=now)
-        self._note(connection, "adopted", issuer_id, reason="made with the root", actor="platform", request_id="")
+        inherited = self._revocations.inherit(connection, issuer_id=issuer_id)
+        self._note(
+            connection,
+            "adopted",
+            issuer_id,
+            reason="made with the root",
+            actor="platform",
+            request_id="",
+            certificates=inherited.certificates,
+            revocations=inherited.revocations,
+        )
 
     def follow(self, connection: Connection) -> bool:
         """Bring the authority of this process up to date; return whether anything was new to it."""
@@ -151,13 +162,28 @@ class Issuers:
         return self.issuer(connection, issuer_id)
 
     def activate(
-        self, connection: Connection, *, issuer_id: str, reason: str, actor: str, request_id: str = ""
+        self,
+        connection: Connection,
+        *,
+        issuer_id: str,
+        reason: str,
+        actor: str,
+        even_without_key: bool = False,
+        request_id: str = "",
     ) -> Issuer:
-        """Let new certificates come from an issuer; the one that was active is OUTGOING."""
+        """Let new certificates come from an issuer; the one that was active is OUTGOING.
+
+        Raises:
+            IssuerTransitionError, IssuerNotInstalledError: it is not at that point.
+            IssuingKeyMissingError, HsmUnavailableError, IssuerKeyMismatchError: its key does not sign here, so nothing
+                could be issued, and it was not said that this may be so.
+        """
         issuer = self.issuer(connection, issuer_id)
         refuse_illegal(issuer_id, origin=issuer.state, target=IssuerState.ACTIVE)
         if issuer.certificate_der is None:
             raise IssuerNotInstalledError(issuer_id=issuer_id)
+        if not even_without_key:
+            self._authority.prove(issuer_id, _certificate_from_der(issuer.certificate_der))
         for other in issuer_store.all_issuers(connection):
             if other.state is IssuerState.ACTIVE:
                 self._move(

@@ -20,7 +20,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
-from pkcs11.exceptions import NoSuchKey, PKCS11Error
+from pkcs11.exceptions import (
+    AttributeTypeInvalid,
+    AttributeValueInvalid,
+    KeyHandleInvalid,
+    MechanismInvalid,
+    MultipleObjectsReturned,
+    NoSuchKey,
+    ObjectHandleInvalid,
+    PKCS11Error,
+)
 from pkcs11.util.ec import encode_ec_public_key, encode_ecdsa_signature, encode_named_curve_parameters
 
 from device_registry.errors import HsmUnavailableError, IssuingKeyMissingError
@@ -29,8 +38,18 @@ T = TypeVar("T")
 
 _LABEL = "shualian-issuing-"
 _CURVE = "secp256r1"
+_OF_ONE_KEY = (
+    AttributeTypeInvalid,
+    AttributeValueInvalid,
+    KeyHandleInvalid,
+    MechanismInvalid,
+    MultipleObjectsReturned,
+    NoSuchKey,
+    ObjectHandleInvalid,
+)
+"""What is wrong with one key alone; the token is well, and the other issuers' keys are used on."""
 REST_SECONDS = 30.0
-"""After an error the token is not asked again for this long, unless a probe finds it in order."""
+"""After an error of its own the token is not asked again for this long, unless a probe finds it in order."""
 BUSY_SECONDS_MAX = 2.0
 """How long a caller waits for the one before."""
 
@@ -85,18 +104,17 @@ class Pkcs11Keys:
         return self.key(issuer_id)
 
     def key(self, issuer_id: str, *, probing: bool = False) -> ec.EllipticCurvePrivateKey:
-        """Return what signs for an issuer; the token is asked whether the key is there."""
+        """Return what signs for an issuer; the token is asked for it, by who probes for both halves."""
 
         def look_up(session: pkcs11.Session) -> ec.EllipticCurvePublicKey:
             _private_key(session, issuer_id)
-            known = self._public_keys.get(issuer_id)
+            known = None if probing else self._public_keys.get(issuer_id)
             return known or _public_key(session, issuer_id)
 
         try:
             public_key = self._with_session(look_up, probing=probing)
-        except NoSuchKey as error:
-            where = f"token {self._token_label}"
-            raise IssuingKeyMissingError(issuer_id=issuer_id, where=where) from error
+        except _OF_ONE_KEY as error:
+            raise self._unusable(issuer_id, error) from error
         self._public_keys[issuer_id] = public_key
         return TokenKey(keys=self, issuer_id=issuer_id, public_key=public_key)
 
@@ -119,8 +137,13 @@ class Pkcs11Keys:
 
         try:
             return self._with_session(sign)
-        except NoSuchKey as error:
-            raise IssuingKeyMissingError(issuer_id=issuer_id, where=f"token {self._token_label}") from error
+        except _OF_ONE_KEY as error:
+            raise self._unusable(issuer_id, error) from error
+
+    def _unusable(self, issuer_id: str, error: Exception) -> IssuingKeyMissingError:
+        """Return what is said of a key that the token does not have, or not in a way that can be used."""
+        found = "" if isinstance(error, NoSuchKey) else f", where it cannot be used ({_told(error)})"
+        return IssuingKeyMissingError(issuer_id=issuer_id, where=f"token {self._token_label}{found}")
 
     def _with_session(self, work: Callable[[pkcs11.Session], T], *, probing: bool = False) -> T:
         """Do something in the token, if it is free and was not out of reach a moment ago."""
@@ -143,12 +166,14 @@ class Pkcs11Keys:
         if self._session is not None:
             try:
                 return work(self._session)
+            except MultipleObjectsReturned:
+                raise
             except PKCS11Error:  # `NoSuchKey` too: a token that went away holds nothing
                 self._close()
         try:
             self._session = self._opened()
             return work(self._session)
-        except NoSuchKey:
+        except _OF_ONE_KEY:
             raise
         except (PKCS11Error, OSError) as error:
             self._session = None
@@ -226,15 +251,24 @@ class TokenKey(ec.EllipticCurvePrivateKey):
 
 
 def _private_key(session: pkcs11.Session, issuer_id: str) -> Any:  # noqa: ANN401 - a key of the token that can sign
-    return session.get_key(object_class=ObjectClass.PRIVATE_KEY, label=_LABEL + issuer_id)
+    return _lone(session, ObjectClass.PRIVATE_KEY, issuer_id)
 
 
 def _public_key(session: pkcs11.Session, issuer_id: str) -> ec.EllipticCurvePublicKey:
-    found: Any = session.get_key(object_class=ObjectClass.PUBLIC_KEY, label=_LABEL + issuer_id)
-    public_key = load_der_public_key(encode_ec_public_key(found))
+    public_key = load_der_public_key(encode_ec_public_key(_lone(session, ObjectClass.PUBLIC_KEY, issuer_id)))
     if not isinstance(public_key, ec.EllipticCurvePublicKey):  # the label is ours, what is under it may not be
         raise NoSuchKey
     return public_key
+
+
+def _lone(session: pkcs11.Session, kind: ObjectClass, issuer_id: str) -> Any:  # noqa: ANN401 - an object of the token
+    """Return the one object of a kind under an issuer's label; `get_key` leaves its search open when there are two."""
+    found = list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: _LABEL + issuer_id}))
+    if len(found) > 1:
+        raise MultipleObjectsReturned
+    if not found:
+        raise NoSuchKey
+    return found[0]
 
 
 def _told(error: Exception) -> str:

@@ -7,7 +7,9 @@ from time import perf_counter
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from device_registry.authority.vault import IssuingKeys
 from device_registry.errors import IssuerKeyMismatchError
@@ -15,6 +17,9 @@ from device_registry.errors import IssuerKeyMismatchError
 T = TypeVar("T")
 
 _UNEXPECTED = "UNEXPECTED"
+_PROBE = b"shualian: is this the key of the certificate?"
+"""No certificate and no list begins like this, so that the signature is good for nothing else."""
+_ECDSA = ec.ECDSA(SHA256())
 
 
 class SignaturePurpose(StrEnum):
@@ -36,6 +41,18 @@ class Signature:
     seconds: float
     refusal: str
     """Reason of the error, empty when the signature was made."""
+
+
+def refuse_foreign_signature(leaf: x509.Certificate, *, issuer: x509.Certificate, issuer_id: str) -> None:
+    """Check what was signed before anybody gets it: a token may hold another key beside the right public half.
+
+    Raises:
+        IssuerKeyMismatchError: it does not verify under the issuer's public key.
+    """
+    try:
+        leaf.verify_directly_issued_by(issuer)
+    except (InvalidSignature, ValueError, TypeError) as error:
+        raise IssuerKeyMismatchError(issuer_id=issuer_id) from error
 
 
 class Signer:
@@ -62,6 +79,8 @@ class Signer:
         key = self._keys.key(issuer_id, probing=probing)
         if key.public_key() != certificate.public_key():
             raise IssuerKeyMismatchError(issuer_id=issuer_id)
+        if probing:
+            _refuse_other_half(key, issuer_id=issuer_id)
         return key
 
     def signed(
@@ -80,3 +99,11 @@ class Signer:
             raise
         finally:
             self._on_signature(Signature(purpose=purpose, seconds=perf_counter() - begun_at, refusal=refusal))
+
+
+def _refuse_other_half(key: ec.EllipticCurvePrivateKey, *, issuer_id: str) -> None:
+    """Sign something: that a key has the right public half beside it does not say that it is the right key."""
+    try:
+        key.public_key().verify(key.sign(_PROBE, _ECDSA), _PROBE, _ECDSA)
+    except InvalidSignature as error:
+        raise IssuerKeyMismatchError(issuer_id=issuer_id) from error

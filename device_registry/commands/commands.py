@@ -43,6 +43,7 @@ from device_registry.model import RegistryPolicy, Terminal
 PLATFORM = "platform:commands"
 """Who closes a command that no longer applies."""
 REASON_LENGTH_MAX = 500
+_MOMENT = timedelta(microseconds=1)
 
 
 class FirmwareShelf(Protocol):
@@ -122,15 +123,16 @@ class Commands:
         terminal = self._terminal(connection, terminal_id)
         lifecycle.refuse_out_of_service(terminal)
         refuse_parameters(action, parameters)
-        now, waits = self._now(), lifetime_of(action, lifetime)
+        waits, others = lifetime_of(action, lifetime), outbox.open_commands(connection, terminal_id)
+        queued_at = _after(others, self._now())
         command = Command(
             command_id=str(uuid_utils.uuid7()),
             terminal_id=terminal_id,
             action=action,
             parameters={**parameters, **self._offered(connection, action, parameters, terminal)},
             queued_by=actor,
-            queued_at=now,
-            expires_at=now + waits,
+            queued_at=queued_at,
+            expires_at=queued_at + waits,
             sent_at=None,
             times_sent=0,
             answered_at=None,
@@ -140,7 +142,6 @@ class Commands:
             closed_at=None,
             late_outcome=None,
         )
-        others = outbox.open_commands(connection, terminal_id)
         over = overtaken([*others, command], self._situation(connection, terminal_id, others))
         closing = [closing for closing in over if closing.command is not command]
         if len(others) - len(closing) >= self._policy.commands_open_max:
@@ -314,6 +315,11 @@ class Commands:
             firmware_version=firmware_version,
             unfit_firmware=frozenset(it for it in offers if not _is_fit(self._find_firmware(connection, it))),
         )
+
+
+def _after(others: Sequence[Command], now: datetime) -> datetime:
+    """Return a moment behind those of the others: the newest word counts, also after the clock was set back."""
+    return max([now, *(other.queued_at + _MOMENT for other in others)])
 
 
 def _is_fit(firmware: Firmware | None) -> bool:

@@ -33,6 +33,17 @@ _CRITICAL_IN_LEAF = _CRITICAL_IN_AUTHORITY | {
 }
 _FOR_CLIENTS = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
+# What cryptography raises over bytes that a stranger sent: an x400Address in a general name is its own error, and
+# a string type that does not go with its attribute is a TypeError.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+)
+
 E = TypeVar("E", bound=x509.ExtensionType)
 
 FactoryKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
@@ -76,6 +87,20 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRoot:
+    """A recorded root of factory identities, parsed once for many chains."""
+
+    der: bytes
+    fingerprint: str
+    subject: x509.Name
+    certificate: x509.Certificate
+
+    def is_in_time(self, now: datetime) -> bool:
+        """Return whether its time has begun and is not over."""
+        return self.certificate.not_valid_before_utc <= now < self.certificate.not_valid_after_utc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactoryIdentity:
     """What a genuine IDevID says."""
 
@@ -116,12 +141,20 @@ def anchor_from_der(der: bytes, *, now: datetime) -> Anchor:
     return Anchor(der=der, fingerprint=fingerprint_from_der(der), not_after=root.not_valid_after_utc)
 
 
-def factory_identity(chain_der: Sequence[bytes], *, roots_der: Sequence[bytes], now: datetime) -> FactoryIdentity:
+def recorded_root(der: bytes) -> RecordedRoot:
+    """Return a root that was recorded before, whatever became of it since."""
+    certificate = _certificate(der)
+    return RecordedRoot(
+        der=der, fingerprint=fingerprint_from_der(der), subject=certificate.subject, certificate=certificate
+    )
+
+
+def factory_identity(chain_der: Sequence[bytes], *, roots: Sequence[RecordedRoot], now: datetime) -> FactoryIdentity:
     """Return what a chain proves.
 
     Args:
         chain_der: the certificates as they were sent, leaf first.
-        roots_der: every recorded root, of whatever manufacturer.
+        roots: every recorded root, of whatever manufacturer; where several have one key, the first in time vouches.
         now: the platform's time.
 
     Raises:
@@ -129,13 +162,13 @@ def factory_identity(chain_der: Sequence[bytes], *, roots_der: Sequence[bytes], 
     """
     if not 0 < len(chain_der) <= CHAIN_LENGTH_MAX:
         raise ChainRefusedError(fault=Fault.CHAIN_LENGTH, detail=f"{len(chain_der)} certificates")
-    known = set(roots_der)
-    sent = list(chain_der[:-1]) if chain_der[-1] in known else list(chain_der)
+    is_root_sent = any(root.der == chain_der[-1] for root in roots)
+    sent = list(chain_der[:-1]) if is_root_sent else list(chain_der)
     if not sent:
         raise ChainRefusedError(fault=Fault.LEAF_IS_AUTHORITY, detail="a root is no factory identity")
     chain = [_certificate(der) for der in sent]
-    root = _root_of(chain[-1], [_certificate(der) for der in roots_der])
-    for depth, (certificate, issuer) in enumerate(zip(chain, [*chain[1:], root], strict=True)):
+    root = _root_of(chain[-1], roots, now)
+    for depth, (certificate, issuer) in enumerate(zip(chain, [*chain[1:], root.certificate], strict=True)):
         _refuse_key(certificate)
         _refuse_hash(certificate)
         _refuse_time(certificate, now)
@@ -144,7 +177,7 @@ def factory_identity(chain_der: Sequence[bytes], *, roots_der: Sequence[bytes], 
         # Authorities between the issuer and the leaf: what the issuer's path length must allow.
         _refuse_no_authority(issuer, below=depth)
     _refuse_no_leaf(chain[0])
-    return _identity(chain[0], root)
+    return _identity(chain[0], root.fingerprint)
 
 
 def _certificate(der: bytes) -> x509.Certificate:
@@ -154,19 +187,23 @@ def _certificate(der: bytes) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(der)
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.not_valid_after_utc
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise ChainRefusedError(fault=Fault.UNREADABLE, detail="no X.509 certificate in DER") from error
     if certificate.version is not x509.Version.v3:
         raise ChainRefusedError(fault=Fault.UNREADABLE, detail="not X.509 version 3")
     return certificate
 
 
-def _root_of(topmost: x509.Certificate, roots: Sequence[x509.Certificate]) -> x509.Certificate:
-    """Return the recorded root that signed the topmost certificate; several may bear one name."""
-    for root in roots:
-        if root.subject == topmost.issuer and _has_signed(root, topmost):
-            return root
-    raise ChainRefusedError(fault=Fault.ROOT_UNKNOWN, detail="no recorded root has signed the last certificate")
+def _root_of(topmost: x509.Certificate, roots: Sequence[RecordedRoot], now: datetime) -> RecordedRoot:
+    """Return the recorded root that signed the topmost certificate.
+
+    Several may bear one name, and several one key, too: a root is renewed by signing the same key again.
+    """
+    issuer = topmost.issuer
+    signers = [root for root in roots if root.subject == issuer and _has_signed(root.certificate, topmost)]
+    if not signers:
+        raise ChainRefusedError(fault=Fault.ROOT_UNKNOWN, detail="no recorded root has signed the last certificate")
+    return next((root for root in signers if root.is_in_time(now)), signers[0])
 
 
 def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
@@ -263,7 +300,7 @@ def _extension(certificate: x509.Certificate, kind: type[E]) -> x509.Extension[E
         return None
 
 
-def _identity(leaf: x509.Certificate, root: x509.Certificate) -> FactoryIdentity:
+def _identity(leaf: x509.Certificate, root_fingerprint: str) -> FactoryIdentity:
     named = leaf.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
     if len(named) != 1 or not isinstance(named[0].value, str):
         raise ChainRefusedError(fault=Fault.SERIAL_NUMBER, detail=f"{len(named)} serialNumber attributes, wanted one")
@@ -273,5 +310,5 @@ def _identity(leaf: x509.Certificate, root: x509.Certificate) -> FactoryIdentity
         serial_number=named[0].value,
         public_key=key,
         public_key_sha256=fingerprint_from_der(spki),
-        root_fingerprint=fingerprint_from_der(root.public_bytes(serialization.Encoding.DER)),
+        root_fingerprint=root_fingerprint,
     )

@@ -139,5 +139,13 @@ def spend_nonce(connection: Connection, *, serial_number: str, nonce: bytes, now
         raise NonceRefusedError(serial_number=serial_number)
 
 
+def use_up_nonce(connection: Connection, *, serial_number: str, nonce: bytes, now: datetime) -> None:
+    """Use up the nonce of a proof that was refused, in a transaction of its own; it may be gone already.
+
+    The next try then costs a new challenge, of which an address gets only so many.
+    """
+    store.spend_nonce(connection, nonce_sha256=_nonce_sha256(nonce), serial_number=serial_number, at=now)
+
+
 def _nonce_sha256(nonce: bytes) -> str:
     return hashlib.sha256(nonce).hexdigest()

@@ -4,6 +4,9 @@ The factory key signs the platform's nonce and the signing request. What is prov
 one its maker gave this serial number; first use pins the key, so that a second device can never take its place.
 A refusal that means somebody cheats is a `SuspiciousEnrollmentError`: it rolls its own transaction back, so whoever
 calls writes the finding in a second one.
+
+It takes three steps, because strangers may ask and proofs are dear to check: `attempt` reads, `prove` computes and
+touches no database, `enroll` writes. Only who proved a genuine identity gets as far as the one writer.
 """
 
 import hashlib
@@ -11,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, update
 
 from device_registry import lifecycle, store
-from device_registry.authority.certificates import SigningRequest, signing_request_from_der
+from device_registry.authority.certificates import SigningRequest
 from device_registry.changes import TOPIC_TERMINAL, Changes, terminal_actor
-from device_registry.enrollment.chains import ChainRefusedError, FactoryIdentity, Fault, factory_identity
+from device_registry.enrollment.chains import ChainRefusedError, FactoryIdentity, Fault, RecordedRoot, factory_identity
 from device_registry.enrollment.enrollment import open_nonce, spend_nonce
 from device_registry.enrollment.issuance import Issuance
+from device_registry.enrollment.roots import FactoryRoots
 from device_registry.enrollment.tickets import Tickets
 from device_registry.errors import (
     CertificationLapsedError,
@@ -27,12 +31,12 @@ from device_registry.errors import (
     DuplicateSerialError,
     FactoryKeyUnpinnedError,
     FactoryProofRefusedError,
-    MakerWithdrawnError,
+    KeyReusedError,
     ManufacturerMismatchError,
     SharedFactoryKeyError,
     TerminalUnregisteredError,
 )
-from device_registry.makers.approvals import DeviceModel, MakerState, Manufacturer
+from device_registry.makers.approvals import DeviceModel, Manufacturer
 from device_registry.makers.makers import Makers
 from device_registry.model import CertificateStatus, Enrollment, Terminal, TerminalState
 from device_registry.registry import Registry
@@ -45,9 +49,6 @@ FACTORY_CONTEXT = b"shualian-factory-enroll-v1\0"
 """What the factory key signs begins with this, so that no signature made for something else passes."""
 RECORD_NUMBER_PENDING = "PENDING"
 _OPEN = frozenset({CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED})
-_KEY_HOLDER = select(terminals.c.terminal_id).where(
-    terminals.c.factory_key_sha256 == bindparam("key"), terminals.c.state != TerminalState.RETIRED
-)
 _PIN = (
     update(terminals)
     .where(terminals.c.terminal_id == bindparam("which"), terminals.c.factory_key_sha256.is_(None))
@@ -63,6 +64,24 @@ class FactoryProof:
     """Leaf (IDevID) first."""
     signature: bytes
     """By the factory key over `to_be_signed`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactoryAttempt:
+    """A signing request that carries an open nonce, and the roots that its proof is checked against."""
+
+    serial_number: str
+    request: SigningRequest
+    nonce: bytes = field(repr=False)
+    roots: tuple[RecordedRoot, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenDevice:
+    """An attempt whose proof holds: the device is the one that a recorded root vouches for."""
+
+    attempt: FactoryAttempt
+    identity: FactoryIdentity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +122,45 @@ class FactoryEnrollments:
         self._issuance = issuance
         self._changes = changes
         self._revocations = revocations
+        self._roots = FactoryRoots()
+
+    def attempt(self, connection: Connection, *, serial_number: str, request: SigningRequest) -> FactoryAttempt:
+        """Read what a proof is checked against.
+
+        Raises:
+            NonceRefusedError: the signing request carries no open nonce of this serial number.
+        """
+        nonce = open_nonce(connection, serial_number=serial_number, challenge=request.challenge, now=self._now())
+        return FactoryAttempt(
+            serial_number=serial_number, request=request, nonce=nonce, roots=self._roots.all(connection)
+        )
+
+    def prove(self, attempt: FactoryAttempt, proof: FactoryProof) -> ProvenDevice:
+        """Check chain, serial number and signature; takes milliseconds and no database.
+
+        Raises:
+            FactoryProofRefusedError: with what does not hold; the nonce is to be used up, see `use_up_nonce`.
+        """
+        content = to_be_signed(context=FACTORY_CONTEXT, nonce=attempt.nonce, signing_request_der=attempt.request.der)
+        try:
+            identity = factory_identity(proof.certificate_chain_der, roots=attempt.roots, now=self._now())
+            _refuse_other_serial(identity, attempt.serial_number)
+            identity.verify(proof.signature, content)
+        except ChainRefusedError as error:
+            raise FactoryProofRefusedError(
+                serial_number=attempt.serial_number, fault=error.fault, detail=error.detail
+            ) from error
+        return ProvenDevice(attempt=attempt, identity=identity)
 
     def enroll(
         self,
         connection: Connection,
         *,
-        serial_number: str,
-        proof: FactoryProof,
-        signing_request_der: bytes,
+        device: ProvenDevice,
         visit: InstallerVisit | None = None,
         request_id: str,
     ) -> Enrollment:
-        """Check everything, then pin the factory key and give a certificate.
+        """Check everything that may have changed since, then pin the factory key and give a certificate.
 
         A ticket is looked at only where nobody registered the serial number.
 
@@ -122,56 +168,36 @@ class FactoryEnrollments:
             SuspiciousEnrollmentError: refused, and worth a finding.
             EnrollmentRefusedError: refused; the subclass says why.
         """
-        now = self._now()
-        request = signing_request_from_der(signing_request_der)
+        now, identity, request = self._now(), device.identity, device.attempt.request
+        serial_number = device.attempt.serial_number
         nonce = open_nonce(connection, serial_number=serial_number, challenge=request.challenge, now=now)
-        identity, maker = self._proven(connection, serial_number, proof, now)
-        _refuse_signature(identity, proof, serial_number, nonce, signing_request_der)
+        maker = self._makers.manufacturer_of_root(connection, identity.root_fingerprint)
         self._revocations.refuse_banned(
             connection, serial_number=serial_number, factory_key_sha256=identity.public_key_sha256
         )
         terminal = store.find_in_service(connection, serial_number)
+        # Before anything that leaves a finding: a maker's word counts for its own terminals and for no other's.
+        if terminal is not None and terminal.manufacturer != maker.name:
+            raise ManufacturerMismatchError(serial_number=serial_number)
         self._refuse_stranger(connection, terminal, identity)
         if terminal is None:
             terminal = self._registered(
                 connection, maker=maker, serial_number=serial_number, visit=visit, request_id=request_id
             )
-        if terminal.manufacturer != maker.name:
-            raise ManufacturerMismatchError(serial_number=serial_number)
         if terminal.state is not TerminalState.REGISTERED:
             refuse_state(terminal.state, terminal_id=terminal.terminal_id)
         model = self._makers.model_named(connection, manufacturer=maker.name, model=terminal.model)
         _refuse_model(model, terminal, now)
         if terminal.state is TerminalState.ACTIVE:
             self._refuse_clone(connection, terminal, now)
+        if request.public_key_sha256 == identity.public_key_sha256:  # not pinned yet, so the check does not know it
+            raise KeyReusedError(terminal_id=terminal.terminal_id, holder_id=terminal.terminal_id)
         self._issuance.check(connection, terminal_id=terminal.terminal_id, request=request, now=now)
         spend_nonce(connection, serial_number=serial_number, nonce=nonce, now=now)
         connection.execute(_PIN, {"which": terminal.terminal_id, "key": identity.public_key_sha256})
         return self._given(connection, terminal, request, now, request_id)
 
     # Checks ----------------------------------------------------------------------------------------
-
-    def _proven(
-        self, connection: Connection, serial_number: str, proof: FactoryProof, now: datetime
-    ) -> tuple[FactoryIdentity, Manufacturer]:
-        """Return who the chain says this is, and whose factory vouches for it."""
-        makers = self._makers.manufacturers(connection)
-        # Approved ones last: their word wins where a root was recorded before under a withdrawn one.
-        makers.sort(key=lambda maker: maker.state is MakerState.APPROVED)
-        by_root = {fingerprint: maker for maker in makers for fingerprint in maker.root_fingerprints}
-        roots = [der for maker in makers for der in maker.root_certificates_der]
-        try:
-            identity = factory_identity(proof.certificate_chain_der, roots_der=roots, now=now)
-        except ChainRefusedError as error:
-            raise _refused(serial_number, error) from error
-        maker = by_root[identity.root_fingerprint]
-        if maker.state is MakerState.WITHDRAWN:
-            raise MakerWithdrawnError(maker=maker.name)
-        if identity.serial_number != serial_number:
-            raise FactoryProofRefusedError(
-                serial_number=serial_number, fault=Fault.SERIAL_NUMBER, detail="the certificate names another one"
-            )
-        return identity, maker
 
     def _refuse_stranger(self, connection: Connection, terminal: Terminal | None, identity: FactoryIdentity) -> None:
         """Raise when serial number and factory key do not belong together, by what was pinned."""
@@ -182,7 +208,7 @@ class FactoryEnrollments:
                 terminal_id=terminal.terminal_id,
                 detail=f"pinned {terminal.factory_key_sha256}, offered {key}",
             )
-        holder = connection.execute(_KEY_HOLDER, {"key": key}).scalar_one_or_none()
+        holder = store.factory_key_holder(connection, key)
         if holder is not None and (terminal is None or holder != terminal.terminal_id):
             raise SharedFactoryKeyError(
                 serial_number=identity.serial_number,
@@ -279,14 +305,9 @@ class FactoryEnrollments:
         return answer
 
 
-def _refuse_signature(
-    identity: FactoryIdentity, proof: FactoryProof, serial_number: str, nonce: bytes, signing_request_der: bytes
-) -> None:
-    content = to_be_signed(context=FACTORY_CONTEXT, nonce=nonce, signing_request_der=signing_request_der)
-    try:
-        identity.verify(proof.signature, content)
-    except ChainRefusedError as error:
-        raise _refused(serial_number, error) from error
+def _refuse_other_serial(identity: FactoryIdentity, serial_number: str) -> None:
+    if identity.serial_number != serial_number:
+        raise ChainRefusedError(fault=Fault.SERIAL_NUMBER, detail="the certificate names another one")
 
 
 def _refuse_model(model: DeviceModel, terminal: Terminal, now: datetime) -> None:
@@ -294,7 +315,3 @@ def _refuse_model(model: DeviceModel, terminal: Terminal, now: datetime) -> None
         raise CertificationLapsedError(model=model.name, expired_on=model.certification_expires_on)
     if not model.terminal_class.covers(terminal.terminal_class):
         raise ClassAboveModelError(terminal_class=terminal.terminal_class, model_class=model.terminal_class)
-
-
-def _refused(serial_number: str, error: ChainRefusedError) -> FactoryProofRefusedError:
-    return FactoryProofRefusedError(serial_number=serial_number, fault=error.fault, detail=error.detail)

@@ -1,11 +1,13 @@
-"""How does a terminal that was off for too long come back? With its lapsed certificate's key, once, within a grace.
+"""How does a terminal that was off for too long come back? With its lapsed certificate's key, within a grace.
 
 The TLS layer refuses a lapsed client certificate, so this is asked for at the enrollment port, and the old key proves
-itself by a signature instead of a handshake. Everything else about the certificate must still hold.
+itself by a signature instead of a handshake. Everything else about the certificate must still hold. It works until the
+successor is first used, because an answer may be lost; as with factory identities, only a proof that holds is brought
+before the one writer.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -15,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
 from device_registry import store
-from device_registry.authority.certificates import fingerprint_from_der, p256_key_from, signing_request_from_der
+from device_registry.authority.certificates import SigningRequest, fingerprint_from_der, p256_key_from
 from device_registry.changes import TOPIC_TERMINAL, Changes, terminal_actor
 from device_registry.enrollment.enrollment import open_nonce, spend_nonce
 from device_registry.enrollment.factory import to_be_signed
@@ -38,6 +40,23 @@ CERTIFICATE_BYTES_MAX = 4096  # enrollment.proto
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateAttempt:
+    """A lapsed certificate that the registry knows, and a signing request that carries an open nonce."""
+
+    certificate_der: bytes = field(repr=False)
+    serial_number: str
+    request: SigningRequest
+    nonce: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenHolder:
+    """An attempt that the lapsed certificate's key has signed."""
+
+    attempt: LateAttempt
+
+
 class GraceRenewals:
     """Gives a successor for a certificate that lapsed a short while ago."""
 
@@ -49,38 +68,47 @@ class GraceRenewals:
         self._issuance = issuance
         self._changes = changes
 
-    def renew(
-        self,
-        connection: Connection,
-        *,
-        certificate_der: bytes,
-        signing_request_der: bytes,
-        signature: bytes,
-        request_id: str,
-    ) -> Enrollment:
-        """Exchange a lapsed certificate for one with a new key; the lapsed one is retired at once.
+    def attempt(self, connection: Connection, *, certificate_der: bytes, request: SigningRequest) -> LateAttempt:
+        """Read what a proof is checked against.
 
-        A superseded one counts like the current one: its holder asked for a successor and never heard the answer.
+        Raises:
+            CertificateUnknownError: the registry never issued this certificate.
+            NonceRefusedError: the signing request carries no open nonce of the terminal's serial number.
+        """
+        fingerprint = fingerprint_from_der(certificate_der)
+        standing = find_standing(connection, fingerprint)
+        if standing is None:
+            raise CertificateUnknownError(fingerprint=fingerprint)
+        serial_number = standing.serial_number
+        nonce = open_nonce(connection, serial_number=serial_number, challenge=request.challenge, now=self._now())
+        return LateAttempt(certificate_der=certificate_der, serial_number=serial_number, request=request, nonce=nonce)
+
+    def renew(self, connection: Connection, *, holder: ProvenHolder, request_id: str) -> Enrollment:
+        """Exchange a lapsed certificate for one with a new key.
+
+        A superseded one counts like the current one: its holder asked for a successor and never heard the answer. That
+        successor makes way. First use of the new one closes the lapsed one for good.
 
         Raises:
             CertificateStillGoodError: it has not lapsed by our clock; the terminal's may be wrong.
             GraceOverError: it lapsed too long ago.
             TerminalRefusedError, CertificateRefusedError: suspended, revoked, replaced, or unknown.
         """
-        now = self._now()
-        fingerprint = fingerprint_from_der(certificate_der)
+        now, request = self._now(), holder.attempt.request
+        fingerprint = fingerprint_from_der(holder.attempt.certificate_der)
         standing = find_standing(connection, fingerprint)
         if standing is None:
             raise CertificateUnknownError(fingerprint=fingerprint)
-        request = signing_request_from_der(signing_request_der)
         nonce = open_nonce(connection, serial_number=standing.serial_number, challenge=request.challenge, now=now)
-        content = to_be_signed(context=GRACE_CONTEXT, nonce=nonce, signing_request_der=signing_request_der)
-        _refuse_signature(certificate_der, signature, content)
         self._refuse_standing(standing, now)
         terminal_id = standing.terminal_id
         self._issuance.check(connection, terminal_id=terminal_id, request=request, now=now)
         spend_nonce(connection, serial_number=standing.serial_number, nonce=nonce, now=now)
-        store.close_certificates(connection, terminal_id=terminal_id, status=CertificateStatus.RETIRED, at=now)
+        # Every other one was never used, or this one would be closed: `Renewals.first_use` retires the predecessors.
+        store.close_certificates(
+            connection, terminal_id=terminal_id, status=CertificateStatus.RETIRED, at=now, spared=fingerprint
+        )
+        store.supersede_certificate(connection, fingerprint=fingerprint, at=now, good_until=standing.not_after)
         successor, answer = self._issuance.issue(connection, terminal_id=terminal_id, request=request, now=now)
         self._changes.note(
             connection,
@@ -109,11 +137,18 @@ class GraceRenewals:
             raise GraceOverError(platform_time=now, not_after=standing.not_after, grace_until=grace_until)
 
 
-def _refuse_signature(certificate_der: bytes, signature: bytes, content: bytes) -> None:
+def prove_holder(attempt: LateAttempt, signature: bytes) -> ProvenHolder:
+    """Check the old key's signature; takes no database.
+
+    Raises:
+        RenewalProofRefusedError: another key signed, or other bytes; the nonce is to be used up, see `use_up_nonce`.
+    """
+    content = to_be_signed(context=GRACE_CONTEXT, nonce=attempt.nonce, signing_request_der=attempt.request.der)
     try:
-        key = p256_key_from(x509.load_der_x509_certificate(certificate_der).public_key())
+        key = p256_key_from(x509.load_der_x509_certificate(attempt.certificate_der).public_key())
         key.verify(signature, content, ec.ECDSA(hashes.SHA256()))
     except (ValueError, UnsupportedAlgorithm, KeyTypeRefusedError) as error:
         raise CertificateUnreadableError("not one of ours") from error
     except InvalidSignature as error:
         raise RenewalProofRefusedError("not signed by the old key") from error
+    return ProvenHolder(attempt=attempt)

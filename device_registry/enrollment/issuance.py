@@ -37,8 +37,9 @@ class Issuance:
         self._policy = policy
 
     def check(self, connection: Connection, *, terminal_id: str, request: SigningRequest, now: datetime) -> None:
-        """Raise when the key ever had a certificate, here or elsewhere, or when the terminal asks too often."""
-        holder = store.key_holder(connection, request.public_key_sha256)
+        """Raise when the key ever had a certificate, its factory's among them, or when the terminal asks too often."""
+        key = request.public_key_sha256
+        holder = store.key_holder(connection, key) or store.factory_key_holder(connection, key)
         if holder is not None:
             raise KeyReusedError(terminal_id=terminal_id, holder_id=holder)
         count, earliest = store.issued_since(connection, terminal_id=terminal_id, since=now - _DAY)

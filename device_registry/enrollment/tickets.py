@@ -18,6 +18,8 @@ from device_registry.errors import (
     TicketSpentError,
     TicketUnknownError,
 )
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.revoked import RevocationKind
 from device_registry.tables import installer_tickets
 
 LIFETIME_MAX = timedelta(hours=72)
@@ -73,9 +75,10 @@ class IssuedTicket:
 class Tickets:
     """Makes, lists, takes and revokes installer tickets."""
 
-    def __init__(self, *, now: Callable[[], datetime], changes: Changes) -> None:
+    def __init__(self, *, now: Callable[[], datetime], changes: Changes, revocations: Revocations) -> None:
         self._now = now
         self._changes = changes
+        self._revocations = revocations
 
     def issue(
         self,
@@ -138,6 +141,7 @@ class Tickets:
         _refuse_reason(reason)
         self.ticket(connection, ticket_id)
         if connection.execute(_REVOKE, {"which": ticket_id, "at": self._now()}).rowcount:
+            self._revocations.note_revoked(connection, kind=RevocationKind.TICKET, subject=ticket_id)
             self._changes.note(
                 connection,
                 actor=actor,

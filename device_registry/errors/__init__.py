@@ -26,6 +26,7 @@ from device_registry.errors.authority import (
     IssuerCertificateRefusedError,
     IssuerInUseError,
     IssuerKeyMismatchError,
+    IssuerNoneActiveError,
     IssuerNotInstalledError,
     IssuerPendingError,
     IssuerTransitionError,
@@ -35,6 +36,7 @@ from device_registry.errors.authority import (
     PassphraseRefusedError,
 )
 from device_registry.errors.base import (
+    EvictionOfShutOutError,
     FieldInvalidError,
     IllegalTransitionError,
     RegistryError,
@@ -105,6 +107,7 @@ from device_registry.errors.operators import (
     OperatorExpiredError,
     OperatorNotFoundError,
     OperatorRefusedError,
+    OperatorRenewedOftenError,
     OperatorRevokedError,
     OperatorUnknownError,
 )
@@ -151,6 +154,7 @@ __all__ = [
     "CommandUnknownError",
     "DuplicateSerialError",
     "EnrollmentRefusedError",
+    "EvictionOfShutOutError",
     "FactoryKeyUnpinnedError",
     "FactoryProofRefusedError",
     "FactoryRootRefusedError",
@@ -169,6 +173,7 @@ __all__ = [
     "IssuerCertificateRefusedError",
     "IssuerInUseError",
     "IssuerKeyMismatchError",
+    "IssuerNoneActiveError",
     "IssuerNotInstalledError",
     "IssuerPendingError",
     "IssuerTransitionError",
@@ -191,6 +196,7 @@ __all__ = [
     "OperatorExpiredError",
     "OperatorNotFoundError",
     "OperatorRefusedError",
+    "OperatorRenewedOftenError",
     "OperatorRevokedError",
     "OperatorUnknownError",
     "PassphraseRefusedError",

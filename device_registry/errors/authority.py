@@ -68,6 +68,12 @@ class IssuerUnknownError(RegistryError):
         super().__init__(issuer_id)
 
 
+class IssuerNoneActiveError(RegistryError):
+    """There are issuing authorities, and none of them is active: nothing can be signed."""
+
+    reason: ClassVar[str] = "ISSUER_NONE_ACTIVE"
+
+
 class IssuerTransitionError(RegistryError):
     """An issuing authority cannot go from its state to the wanted one."""
 

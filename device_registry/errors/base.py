@@ -53,6 +53,12 @@ class IllegalTransitionError(RegistryError):
         super().__init__(f"{terminal_id}: {state} to {wanted}")
 
 
+class EvictionOfShutOutError(IllegalTransitionError):
+    """A suspended or quarantined terminal was to be evicted, which would let it enroll and come in again."""
+
+    reason: ClassVar[str] = "EVICTION_OF_SHUT_OUT"
+
+
 class TransitionLostError(RegistryError):
     """Somebody else changed the terminal's state in the same moment; look again."""
 

@@ -1,5 +1,6 @@
 """What can go wrong with operators, and why one is not let in."""
 
+from datetime import timedelta
 from typing import ClassVar
 
 from device_registry.errors.base import RegistryError
@@ -37,6 +38,17 @@ class OperatorCertificateRetiredError(OperatorRefusedError):
     """The operator has a newer certificate and has used it."""
 
     reason: ClassVar[str] = "OPERATOR_CERTIFICATE_RETIRED"
+
+
+class OperatorRenewedOftenError(RegistryError):
+    """The operator got as many certificates as one may have in a day."""
+
+    reason: ClassVar[str] = "OPERATOR_RENEWED_OFTEN"
+
+    def __init__(self, *, name: str, retry_after: timedelta) -> None:
+        self.name = name
+        self.retry_after = retry_after
+        super().__init__(f"{name}: again in {retry_after}")
 
 
 class OperatorNotFoundError(RegistryError):

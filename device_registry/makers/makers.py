@@ -26,6 +26,8 @@ from device_registry.makers import approved
 from device_registry.makers.approvals import DeviceModel, Firmware, FirmwareState, MakerState, Manufacturer
 from device_registry.makers.manifests import firmware_key_from_der, manifest_from
 from device_registry.model import TerminalClass
+from device_registry.revocation.revocation_log import Revocations
+from device_registry.revocation.revoked import RevocationKind
 from device_registry.tables import device_models, factory_roots, firmware, manufacturers
 
 NAME_LENGTH_MAX = 128
@@ -44,9 +46,10 @@ _FIRMWARE_WAYS = {
 class Makers:
     """Approves manufacturers, models and firmware, takes the approval back, and says what is approved."""
 
-    def __init__(self, *, now: Callable[[], datetime], changes: Changes) -> None:
+    def __init__(self, *, now: Callable[[], datetime], changes: Changes, revocations: Revocations) -> None:
         self._now = now
         self._changes = changes
+        self._revocations = revocations
 
     # What is approved ------------------------------------------------------------------------------
 
@@ -63,13 +66,11 @@ class Makers:
 
     def manufacturer_named(self, connection: Connection, name: str) -> Manufacturer:
         """Return the approved manufacturer of a name; of a withdrawn one, raise that it is."""
-        found = approved.manufacturers_of(connection, manufacturers.c.name == name)
-        if not found:
-            raise MakerUnknownError(maker=name)
-        for maker in found:
-            if maker.state is MakerState.APPROVED:
-                return maker
-        raise MakerWithdrawnError(maker=name)
+        return _approved_among(approved.manufacturers_of(connection, manufacturers.c.name == name), wanted=name)
+
+    def manufacturer_of_root(self, connection: Connection, fingerprint: str) -> Manufacturer:
+        """Return the approved manufacturer of a factory root; of a withdrawn one, raise that it is."""
+        return _approved_among(approved.makers_of_root(connection, fingerprint), wanted=fingerprint)
 
     def models(self, connection: Connection, manufacturer_id: str | None = None) -> list[DeviceModel]:
         """Return every model, or those of one manufacturer, oldest first, withdrawn ones included."""
@@ -180,6 +181,7 @@ class Makers:
             raise MakerWithdrawnError(maker=maker.name)
         now = self._now()
         change = update(manufacturers).where(manufacturers.c.manufacturer_id == manufacturer_id)
+        self._revocations.note_revoked(connection, kind=RevocationKind.MAKER, subject=manufacturer_id)
         connection.execute(change.values(state=MakerState.WITHDRAWN, state_reason=reason, state_since=now))
         self._changes.note(
             connection,
@@ -244,6 +246,7 @@ class Makers:
             raise ModelWithdrawnError(maker=model.manufacturer, model=model.name)
         now = self._now()
         change = update(device_models).where(device_models.c.model_id == model_id)
+        self._revocations.note_revoked(connection, kind=RevocationKind.MODEL, subject=model_id)
         connection.execute(change.values(state=MakerState.WITHDRAWN, state_reason=reason, state_since=now))
         self._changes.note(
             connection, actor=actor, action="model.withdrawn", subject=model_id, reason=reason, request_id=request_id
@@ -321,6 +324,15 @@ class Makers:
             request_id=request_id,
         )
         return replace(known, state=state, finding=kept, state_since=now)
+
+
+def _approved_among(found: Sequence[Manufacturer], *, wanted: str) -> Manufacturer:
+    if not found:
+        raise MakerUnknownError(maker=wanted)
+    for maker in found:
+        if maker.state is MakerState.APPROVED:
+            return maker
+    raise MakerWithdrawnError(maker=found[-1].name)
 
 
 def _refuse_text(length_max: int, **fields: str) -> None:

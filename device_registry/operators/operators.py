@@ -7,10 +7,10 @@ holds for the next one. The key is made on the operator's own machine: what come
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import uuid_utils
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, insert
 
 from device_registry import store
 from device_registry.audit.log import AuditLog
@@ -24,60 +24,23 @@ from device_registry.errors import (
     OperatorExistsError,
     OperatorExpiredError,
     OperatorNotFoundError,
+    OperatorRenewedOftenError,
     OperatorRevokedError,
     OperatorUnknownError,
 )
 from device_registry.lifecycle import refuse_actor
 from device_registry.model import IssuedCertificate
+from device_registry.operators import operator_rows as rows
 from device_registry.operators.roles import OperatorState, Role
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import Revocation, RevocationKind, RevocationReason
-from device_registry.tables import operator_certificates, operators
+from device_registry.tables import operators
 
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")  # operator.proto
 
-_ALL = select(operators).order_by(operators.c.name)
-_BY_NAME = select(operators).where(operators.c.name == bindparam("name"))
-_OPEN_CERTIFICATES = (
-    select(operator_certificates)
-    .where(operator_certificates.c.closed_at.is_(None))
-    .order_by(operator_certificates.c.issued_at, operator_certificates.c.fingerprint)
-)
-_BY_FINGERPRINT = (
-    select(
-        operators,
-        operator_certificates.c.fingerprint,
-        operator_certificates.c.not_after,
-        operator_certificates.c.first_used_at,
-        operator_certificates.c.closed_at,
-    )
-    .join(operators, operators.c.operator_id == operator_certificates.c.operator_id)
-    .where(operator_certificates.c.fingerprint == bindparam("fingerprint"))
-)
-_KEY_HOLDER = (
-    select(operators.c.name)
-    .join(operator_certificates, operator_certificates.c.operator_id == operators.c.operator_id)
-    .where(operator_certificates.c.public_key_sha256 == bindparam("public_key_sha256"))
-)
-_CHANGE = (
-    update(operators)
-    .where(operators.c.operator_id == bindparam("which"))
-    .values(role=bindparam("new_role"), state=bindparam("new_state"), changed_at=bindparam("at"))
-)
-_CLOSE = (
-    update(operator_certificates)
-    .where(
-        operator_certificates.c.operator_id == bindparam("whose"),
-        operator_certificates.c.closed_at.is_(None),
-        operator_certificates.c.fingerprint != bindparam("spared"),
-    )
-    .values(closed_at=bindparam("at"))
-)
-_FIRST_USED = (
-    update(operator_certificates)
-    .where(operator_certificates.c.fingerprint == bindparam("which"), operator_certificates.c.first_used_at.is_(None))
-    .values(first_used_at=bindparam("at"))
-)
+CERTIFICATES_PER_DAY_MAX = 12
+"""Certificates an operator gets in a day; a renewal is due once in months."""
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,23 +100,23 @@ class Operators:
 
     def all(self, connection: Connection) -> list[Operator]:
         """Return every operator, by name."""
-        return [Operator(**row) for row in connection.execute(_ALL).mappings()]
+        return [Operator(**row) for row in connection.execute(rows.ALL).mappings()]
 
     def one(self, connection: Connection, name: str) -> Operator:
         """Return the operator with this name."""
-        row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
+        row = connection.execute(rows.BY_NAME, {"name": name}).mappings().first()
         if row is None:
             raise OperatorNotFoundError(name=name)
         return Operator(**row)
 
     def open_certificates(self, connection: Connection) -> dict[str, OperatorCertificate]:
         """Return the newest open certificate of each operator that has one, by the operator's id."""
-        rows = connection.execute(_OPEN_CERTIFICATES).mappings()
+        found = connection.execute(rows.OPEN_CERTIFICATES).mappings()
         return {
             row["operator_id"]: OperatorCertificate(
                 fingerprint=row["fingerprint"], operator_id=row["operator_id"], not_after=row["not_after"]
             )
-            for row in rows
+            for row in found
         }
 
     def add(
@@ -170,7 +133,7 @@ class Operators:
         refuse_actor(actor)
         if not _NAME.fullmatch(name):
             raise FieldInvalidError(field="name", detail="1 to 64 of a-z 0-9 . _ -, a letter first")
-        row = connection.execute(_BY_NAME, {"name": name}).mappings().first()
+        row = connection.execute(rows.BY_NAME, {"name": name}).mappings().first()
         former = None if row is None else Operator(**row)
         if former is not None and self._can_call(connection, former):
             raise OperatorExistsError(name=name)
@@ -190,9 +153,10 @@ class Operators:
                     "changed_at": now,
                 },
             )
-        else:
+        else:  # what they still hold was given for another role
+            connection.execute(rows.CLOSE, {"whose": operator_id, "spared": "", "at": now})
             self._change(connection, former, role=role, state=OperatorState.ACTIVE)
-        _remember(connection, operator_id, issued, key_sha256)
+        rows.remember(connection, operator_id, issued, key_sha256)
         self._audit.append(
             connection,
             actor=actor,
@@ -206,12 +170,21 @@ class Operators:
     def renew(
         self, connection: Connection, *, name: str, signing_request_der: bytes, request_id: str = ""
     ) -> IssuedCertificate:
-        """Give an operator a certificate for a new key; the one in use stays good until the new one is used."""
+        """Give an operator a certificate for a new key; the one in use stays good until the new one is used.
+
+        One that was given before and never used is closed: its answer was lost, or somebody collects them.
+
+        Raises:
+            OperatorRevokedError: they were locked out.
+            OperatorRenewedOftenError: they had as many in a day as one may have.
+        """
         operator = self.one(connection, name)
         if operator.state is OperatorState.REVOKED:
             raise OperatorRevokedError(name=name)
+        self._refuse_more(connection, operator)
         issued, key_sha256 = self._signed(connection, name, signing_request_der)
-        _remember(connection, operator.operator_id, issued, key_sha256)
+        connection.execute(rows.CLOSE_UNUSED, {"whose": operator.operator_id, "at": self._now()})
+        rows.remember(connection, operator.operator_id, issued, key_sha256)
         self._audit.append(
             connection,
             actor=operator.actor,
@@ -230,6 +203,8 @@ class Operators:
         operator = self.one(connection, name)
         if operator.state is OperatorState.REVOKED:
             raise OperatorRevokedError(name=name)
+        if self._revocations is not None and not role.covers(operator.role):
+            self._revocations.note_revoked(connection, kind=RevocationKind.ROLE, subject=name, code=role)
         self._change(connection, operator, role=role, state=operator.state)
         self._audit.append(
             connection,
@@ -256,7 +231,7 @@ class Operators:
                 code=RevocationReason.PRIVILEGE_WITHDRAWN,
             )
         self._change(connection, operator, role=operator.role, state=OperatorState.REVOKED)
-        connection.execute(_CLOSE, {"whose": operator.operator_id, "spared": "", "at": self._now()})
+        connection.execute(rows.CLOSE, {"whose": operator.operator_id, "spared": "", "at": self._now()})
         self._audit.append(
             connection, actor=actor, action="operator.revoked", subject=name, reason=reason, request_id=request_id
         )
@@ -264,12 +239,12 @@ class Operators:
 
     def revoke_again(self, connection: Connection, entry: Revocation) -> None:
         """Make a revocation true again that a restored database has forgotten; an `Effect` of restoration.py."""
-        row = connection.execute(_BY_NAME, {"name": entry.subject}).mappings().first()
+        row = connection.execute(rows.BY_NAME, {"name": entry.subject}).mappings().first()
         if row is None:
             return
         operator = Operator(**row)
         self._change(connection, operator, role=operator.role, state=OperatorState.REVOKED)
-        connection.execute(_CLOSE, {"whose": operator.operator_id, "spared": "", "at": self._now()})
+        connection.execute(rows.CLOSE, {"whose": operator.operator_id, "spared": "", "at": self._now()})
 
     # At the door -----------------------------------------------------------------------------------
 
@@ -282,7 +257,7 @@ class Operators:
             OperatorCertificateRetiredError: they have a newer one in use.
             OperatorExpiredError: its time is over.
         """
-        row = connection.execute(_BY_FINGERPRINT, {"fingerprint": fingerprint}).mappings().first()
+        row = connection.execute(rows.BY_FINGERPRINT, {"fingerprint": fingerprint}).mappings().first()
         if row is None:
             raise OperatorUnknownError
         operator = Operator(**{column.name: row[column.name] for column in operators.columns})
@@ -300,12 +275,17 @@ class Operators:
         )
 
     def first_use(self, connection: Connection, *, fingerprint: str, request_id: str = "") -> None:
-        """Note the first use of a certificate: the operator's others are closed."""
-        row: RowMapping | None = connection.execute(_BY_FINGERPRINT, {"fingerprint": fingerprint}).mappings().first()
+        """Note the first use of a certificate: the operator's others are closed.
+
+        One that was closed since it was looked up is not used any more; who lets the caller in asks again.
+        """
+        row: RowMapping | None = (
+            connection.execute(rows.BY_FINGERPRINT, {"fingerprint": fingerprint}).mappings().first()
+        )
         now = self._now()
-        if row is None or connection.execute(_FIRST_USED, {"which": fingerprint, "at": now}).rowcount != 1:
+        if row is None or connection.execute(rows.FIRST_USED, {"which": fingerprint, "at": now}).rowcount != 1:
             return
-        connection.execute(_CLOSE, {"whose": row["operator_id"], "spared": fingerprint, "at": now})
+        connection.execute(rows.CLOSE, {"whose": row["operator_id"], "spared": fingerprint, "at": now})
         self._audit.append(
             connection,
             actor=f"operator:{row['name']}",
@@ -316,6 +296,14 @@ class Operators:
         )
 
     # Steps -----------------------------------------------------------------------------------------
+
+    def _refuse_more(self, connection: Connection, operator: Operator) -> None:
+        """Bound what one operator gets in a day, as for terminals (I11)."""
+        now = self._now()
+        asked = {"whose": operator.operator_id, "since": now - _DAY}
+        count, earliest = connection.execute(rows.ISSUED_SINCE, asked).one()
+        if earliest is not None and count >= CERTIFICATES_PER_DAY_MAX:
+            raise OperatorRenewedOftenError(name=operator.name, retry_after=earliest + _DAY - now)
 
     def _can_call(self, connection: Connection, operator: Operator) -> bool:
         """Return whether somebody is let in and has a certificate for it; one whose has lapsed may be added again."""
@@ -328,7 +316,9 @@ class Operators:
         request = signing_request_from_der(signing_request_der)
         key_sha256 = request.public_key_sha256
         known = {"public_key_sha256": key_sha256}
-        holder = connection.execute(_KEY_HOLDER, known).scalar_one_or_none() or store.key_holder(connection, key_sha256)
+        holder = connection.execute(rows.KEY_HOLDER, known).scalar_one_or_none() or store.key_holder(
+            connection, key_sha256
+        )
         if holder is not None:
             raise KeyReusedError(terminal_id=name, holder_id=holder)
         issued = self._authority.issue_operator(
@@ -341,19 +331,4 @@ class Operators:
 
     def _change(self, connection: Connection, operator: Operator, *, role: Role, state: OperatorState) -> None:
         values = {"which": operator.operator_id, "new_role": role, "new_state": state, "at": self._now()}
-        connection.execute(_CHANGE, values)
-
-
-def _remember(connection: Connection, operator_id: str, issued: IssuedCertificate, key_sha256: str) -> None:
-    connection.execute(
-        insert(operator_certificates),
-        {
-            "fingerprint": issued.fingerprint,
-            "certificate_serial": issued.certificate_serial,
-            "operator_id": operator_id,
-            "public_key_sha256": key_sha256,
-            "issued_at": issued.issued_at,
-            "not_after": issued.not_after,
-            "issuer_id": issued.issuer_id,
-        },
-    )
+        connection.execute(rows.CHANGE, values)

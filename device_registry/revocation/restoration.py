@@ -10,12 +10,19 @@ from sqlalchemy import Connection, bindparam, update
 from device_registry import lifecycle, store
 from device_registry.authority import issuer_store
 from device_registry.authority.issuer_states import IssuerState
-from device_registry.changes import TOPIC_TERMINAL, Changes
+from device_registry.changes import EVERYBODY, TOPIC_AUTHORITY, TOPIC_TERMINAL, Changes
 from device_registry.model import CertificateStatus, TerminalState
 from device_registry.revocation import revocation_entries as log
 from device_registry.revocation.revocation_log import TOPIC_REVOCATION, Revocations
-from device_registry.revocation.revoked import FIRST_HASH, Revocation, RevocationKind, follows, rechained
-from device_registry.revocation.testimony import Testimony, WitnessReport
+from device_registry.revocation.revoked import (
+    FIRST_HASH,
+    Revocation,
+    RevocationKind,
+    RevocationReason,
+    follows,
+    rechained,
+)
+from device_registry.revocation.testimony import Testimony
 from device_registry.tables import certificates
 
 Effect = Callable[[Connection, Revocation], None]
@@ -32,6 +39,8 @@ _TARGETS: Mapping[str, TerminalState] = MappingProxyType(
         RevocationKind.UNBAN: TerminalState.RETIRED,
     }
 )
+_CLOSING = frozenset({TerminalState.REGISTERED, TerminalState.REVOKED, TerminalState.BANNED})
+"""Where a terminal has neither certificates nor tokens."""
 _REVOKE = (
     update(certificates)
     .where(
@@ -73,18 +82,21 @@ class Restoration:
         self._changes = changes
         self._effects = effects
 
-    def reapply(
-        self, connection: Connection, *, reason: str, actor: str, request_id: str = ""
-    ) -> tuple[WitnessReport, Restored]:
-        """Take over what the witness has, apply it, and return how both stand then.
-
-        Entries that the database wrote by itself meanwhile keep their effect and come after those of the witness.
+    def witnessed(self) -> list[Revocation]:
+        """Read the witness, for `reapply`; beside the writer, for nobody knows how long a file keeps one waiting.
 
         Raises:
             WitnessError: there is no whole witness to go by.
         """
-        testimony = self._testimony()
-        witnessed = list(testimony.entries())
+        return list(self._testimony().entries())
+
+    def reapply(
+        self, connection: Connection, witnessed: list[Revocation], *, reason: str, actor: str, request_id: str = ""
+    ) -> Restored:
+        """Take over what the witness has, and make it true again.
+
+        Entries that the database wrote by itself meanwhile keep their effect and come after those of the witness.
+        """
         agreed, strays = self._parting(connection, witnessed)
         lacking = witnessed[agreed:]
         log.cut(connection, after=agreed)
@@ -95,6 +107,11 @@ class Restoration:
         if written:
             log.add(connection, written)
         moved, revoked, unknown = self._applied(connection, lacking, reason=reason, actor=actor, request_id=request_id)
+        # What the database wrote by itself holds already. But where the witness speaks of the same terminal too, it
+        # comes again: it stands after that in the log, and the last word counts.
+        spoken_of = {entry.subject for entry in lacking if entry.kind in _TARGETS}
+        again = [stray for stray in strays if stray.subject in spoken_of and stray.kind in _TARGETS]
+        self._applied(connection, again, reason=reason, actor=actor, request_id=request_id)
         restored = Restored(
             taken_over=len(lacking),
             terminals_moved=moved,
@@ -112,15 +129,10 @@ class Restoration:
             details={"taken_over": len(lacking), "moved": moved, "revoked": revoked, "appended_again": len(strays)},
         )
         self._changes.announce(connection, TOPIC_REVOCATION, str(log.head(connection)[0]))
-        return testimony.compare(connection), restored
+        return restored
 
-    def rebuild_witness(self, connection: Connection, *, reason: str, actor: str, request_id: str = "") -> int:
-        """Write a lost or damaged witness anew from the database; return how many revocations it has then.
-
-        The former file is kept beside it. To be used by somebody who is sure that the database was not set back.
-        """
-        aside = f"{self._now():%Y%m%dT%H%M%SZ}"
-        entries = self._testimony().rebuild(connection, aside=aside)
+    def note_rebuild(self, connection: Connection, *, reason: str, actor: str, request_id: str = "") -> None:
+        """Write down who has a lost or damaged witness written anew, and why; before `rebuild_witness` does it."""
         self._changes.note(
             connection,
             actor=actor,
@@ -128,9 +140,15 @@ class Restoration:
             subject="revocations",
             reason=reason,
             request_id=request_id,
-            details={"entries": entries},
+            details={"entries": log.head(connection)[0]},
         )
-        return entries
+
+    def rebuild_witness(self, connection: Connection) -> int:
+        """Write the witness anew from the database, beside the writer; return how many revocations it has then.
+
+        The former file is kept beside it. To be used by somebody who is sure that the database was not set back.
+        """
+        return self._testimony().rebuild(connection, aside=f"{self._now():%Y%m%dT%H%M%SZ}")
 
     def _testimony(self) -> Testimony:
         testimony = self._revocations.testimony
@@ -153,21 +171,35 @@ class Restoration:
     def _applied(
         self, connection: Connection, entries: list[Revocation], *, reason: str, actor: str, request_id: str
     ) -> tuple[int, int, int]:
+        """Make entries true again in the order of the log, so that each terminal ends where its last one says."""
         moved = revoked = unknown = 0
-        # Certificates first, so that they are counted: the end of a terminal closes what it still has open.
-        for entry in sorted(entries, key=lambda entry: entry.kind != RevocationKind.CERTIFICATE):
+        closed: dict[str, RevocationReason] = {}
+        for entry in entries:
             if entry.kind == RevocationKind.CERTIFICATE:
-                values = {"which": entry.fingerprint, "at": entry.at}
-                found = connection.execute(_REVOKE, values).rowcount
+                found = connection.execute(_REVOKE, {"which": entry.fingerprint, "at": entry.at}).rowcount
                 revoked, unknown = revoked + found, unknown + (not found)
             elif (target := _TARGETS.get(entry.kind)) is not None:
                 is_moved = self._move(connection, entry.subject, target, reason, actor=actor, request_id=request_id)
                 moved, unknown = moved + is_moved, unknown + (not is_moved)
+                if is_moved and target in _CLOSING:
+                    closed[entry.subject] = RevocationReason(entry.code)
             elif effect := self._effects.get(RevocationKind(entry.kind)):
                 effect(connection, entry)
-        for subject in {entry.subject for entry in entries}:
-            self._changes.announce(connection, TOPIC_TERMINAL, subject)
+        for terminal_id, code in closed.items():
+            # What the log does not name: open in the backup, replaced before the revocation. Named from now on.
+            self._revocations.close_certificates(connection, terminal_id=terminal_id, code=code, at=self._now())
+            store.close_tokens(connection, terminal_id=terminal_id, at=self._now())
+        for entry in entries:
+            self._announce(connection, entry)
         return moved, revoked, unknown
+
+    def _announce(self, connection: Connection, entry: Revocation) -> None:
+        """Have every replica look again at whom an entry is about."""
+        if entry.kind == RevocationKind.ISSUER:
+            self._changes.announce(connection, TOPIC_TERMINAL, EVERYBODY)
+            self._changes.announce(connection, TOPIC_AUTHORITY, entry.subject)
+        elif entry.kind == RevocationKind.CERTIFICATE or entry.kind in _TARGETS:
+            self._changes.announce(connection, TOPIC_TERMINAL, entry.subject)
 
     def _move(
         self,
@@ -185,11 +217,6 @@ class Restoration:
             return False
         change = lifecycle.transition(terminal, target, reason=reason, actor=actor, at=self._now())
         self._changes.move(connection, change, request_id=request_id, details={"reapplied": 1})
-        if target in (TerminalState.REVOKED, TerminalState.BANNED, TerminalState.REGISTERED):
-            # Also certificates that the log does not name: open in the backup, replaced before the revocation.
-            now, revoked = self._now(), CertificateStatus.REVOKED
-            store.close_certificates(connection, terminal_id=terminal_id, status=revoked, at=now)
-            store.close_tokens(connection, terminal_id=terminal_id, at=now)
         return True
 
 

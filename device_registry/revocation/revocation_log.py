@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from device_registry import store
 from device_registry.errors import TerminalBannedError
 from device_registry.model import CertificateStatus
+from device_registry.operators.roles import Role
 from device_registry.revocation import revocation_entries as log
+from device_registry.revocation.inherited import Inherited, take_over_inherited
 from device_registry.revocation.revoked import (
     Revocation,
     RevocationKind,
@@ -50,7 +52,7 @@ class Revocations:
         *,
         kind: RevocationKind,
         subject: str,
-        code: RevocationReason = RevocationReason.UNSPECIFIED,
+        code: RevocationReason | Role = RevocationReason.UNSPECIFIED,
         serial_number: str = "",
         factory_key_sha256: str | None = None,
         issuer_id: str | None = None,
@@ -64,7 +66,7 @@ class Revocations:
             RevocationsRolledBackError: the database is not the one the witness knows; another entry would fork the log.
         """
         if self.testimony is not None:
-            self.testimony.begin(connection)
+            self.testimony.refuse_fork(connection)
         number, previous = log.head(connection)
         fields = {
             "entry_id": number + 1,
@@ -106,6 +108,20 @@ class Revocations:
                 not_after=certificate.not_after,
             )
         return closed
+
+    def inherit(self, connection: Connection, *, issuer_id: str) -> Inherited:
+        """Take over the certificates and revocations of a database from before there were issuers and this log.
+
+        Raises:
+            WitnessUnwritableError: there are revocations, and the file for them cannot be made.
+        """
+        inherited = take_over_inherited(connection, issuer_id=issuer_id)
+        if inherited.revocations:
+            if self.testimony is not None and not self.testimony.witness.exists():
+                # Before the commit: entries without a file look like a lost witness. Once, when nobody is served yet.
+                self.testimony.witness.create()
+            self._announce(connection, TOPIC_REVOCATION, str(inherited.last_entry_id))
+        return inherited
 
     def refuse_banned(
         self, connection: Connection, *, serial_number: str, factory_key_sha256: str | None = None

@@ -36,6 +36,14 @@ class RevocationKind(StrEnum):
     """An issuing authority with all it has signed."""
     OPERATOR = "OPERATOR"
     """An operator's certificate."""
+    MAKER = "MAKER"
+    """The approval of a manufacturer."""
+    MODEL = "MODEL"
+    """The approval of a model."""
+    TICKET = "TICKET"
+    """An installer's ticket."""
+    ROLE = "ROLE"
+    """A part of what an operator may do; `code` is the role that was left."""
 
 
 class RevocationReason(StrEnum):
@@ -61,8 +69,9 @@ class Revocation:
     """Microseconds since 1970, UTC."""
     kind: str
     subject: str
-    """Id of the terminal, issuer or operator."""
+    """Id of the terminal, issuer, manufacturer, model or ticket, or name of the operator."""
     code: str
+    """A `RevocationReason`; of a ROLE, the role."""
     serial_number: str
     """The device's; empty where there is none, as in all that follow."""
     factory_key_sha256: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from device_registry.errors import RevocationsRolledBackError, WitnessBrokenError
+from device_registry.errors import RevocationsRolledBackError, WitnessBrokenError, WitnessError
 from device_registry.revocation import revocation_entries as log
 from device_registry.revocation.revoked import FIRST_HASH, Revocation, chained, follows
 from device_registry.revocation.witness import Line, WitnessFile
@@ -47,38 +47,55 @@ class Testimony:
 
     def __init__(self, witness: WitnessFile) -> None:
         self.witness = witness
+        self._seen: tuple[int, str] | None = None
+
+    @property
+    def entries_seen(self) -> int | None:
+        """How many entries the witness had when this process last looked; None before that."""
+        return self._seen[0] if self._seen else None
 
     def begin(self, connection: Connection) -> None:
-        """Make the empty file of a platform that never revoked anything, and refuse a database that was set back.
-
-        Called before each entry. A file that is lost or damaged does not stand in the way of a revocation: `keep` and
-        readiness tell of it.
+        """Make the empty file of a platform that never revoked anything; a lost file is not made anew.
 
         Raises:
-            RevocationsRolledBackError: another entry would fork the log.
+            RevocationsRolledBackError: this process knows better.
+            WitnessUnwritableError: the disk refuses.
         """
-        if not self.witness.exists():
-            if log.head(connection)[0] == 0:
-                self.witness.create()
-            return
-        try:
-            report = self.look(connection)
-        except WitnessBrokenError:
-            return
-        report.refuse_rolled_back()
+        if not self.witness.exists() and log.head(connection)[0] == 0:
+            self.refuse_fork(connection)  # it had entries when this process last looked
+            self.witness.create()
+
+    def refuse_fork(self, connection: Connection) -> None:
+        """Refuse another entry in a database that lacks what the witness had at the last look.
+
+        Asks no file: this is for the writer, where everybody would wait for a disk that does not answer.
+
+        Raises:
+            RevocationsRolledBackError: the entry would fork the log.
+        """
+        if self._seen is not None:
+            self._compared(connection, *self._seen).refuse_rolled_back()
 
     def look(self, connection: Connection) -> WitnessReport:
         """Compare the ends of both, at once: enough to see a database that was set back while we run.
 
         Raises:
+            RevocationsRolledBackError: there is nothing to compare with, and the database lacks what was there before.
             WitnessMissingError, WitnessBrokenError: there is nothing to compare with.
         """
         # The file first: it never has what was not committed before, so what the database shows later must have it.
-        last = self.witness.last()
-        seen = self._number(last)
+        try:
+            last = self.witness.last()
+            seen = self._number(last), FIRST_HASH if last is None else str(last.get("entry_hash"))
+        except WitnessError:
+            self.refuse_fork(connection)  # a database that was set back is worse, and we remember what the file said
+            raise
+        self._seen = seen
+        return self._compared(connection, *seen)
+
+    def _compared(self, connection: Connection, seen: int, seen_hash: str) -> WitnessReport:
         number, _ = log.head(connection)
-        is_known = last is None or log.hash_at(connection, seen) == last.get("entry_hash")
-        if seen > number or not is_known:
+        if seen > number or (seen and log.hash_at(connection, seen) != seen_hash):
             return _report(WitnessState.ROLLED_BACK, seen, number, 0)
         return _report(WitnessState.AGREES if seen == number else WitnessState.BEHIND, seen, number, seen)
 
@@ -89,9 +106,9 @@ class Testimony:
             WitnessMissingError: the database has entries and there is no witness.
             WitnessBrokenError: the witness's own chain does not hold.
         """
-        if not self.witness.exists() and log.head(connection)[0] == 0:
-            self.witness.create()
+        self.begin(connection)
         witnessed = [entry.entry_hash for entry in self.entries()]
+        self._seen = len(witnessed), witnessed[-1] if witnessed else FIRST_HASH
         agreed, is_whole = 0, True
         for entry in chained(log.all_after(connection, 0)):
             is_whole = entry is not None
@@ -122,9 +139,13 @@ class Testimony:
         def following(last: Line | None) -> list[Line]:
             connection.rollback()
             self.look(connection).refuse_rolled_back()
-            return [asdict(entry) for entry in log.all_after(connection, self._number(last))]
+            lines: list[Line] = [asdict(entry) for entry in log.all_after(connection, self._number(last))]
+            connection.rollback()  # so that no view of the database is held while the disk is written
+            return lines
 
-        return self.witness.append(following)
+        written = self.witness.append(following)
+        self.look(connection)
+        return written
 
     def entries(self) -> Iterator[Revocation]:
         """Yield the entries of the witness, checking its chain.
@@ -146,7 +167,9 @@ class Testimony:
         For a file that was lost or damaged, when somebody is sure that the database was not set back.
         """
         lines = [asdict(entry) for entry in log.all_after(connection, 0)]
+        connection.rollback()  # as above
         self.witness.replace(lines, aside=aside)
+        self.look(connection)
         return len(lines)
 
     def _number(self, line: Line | None) -> int:

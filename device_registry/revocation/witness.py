@@ -7,6 +7,7 @@ replaced), looks at the last line, and writes what follows it. A line counts onc
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,8 +62,9 @@ class WitnessFile:
         """
         with self._open() as file:
             for number, raw in enumerate(file, start=1):
-                if raw.endswith(b"\n"):
-                    yield self._parsed(raw, f"line {number}")
+                if not raw.endswith(b"\n"):
+                    return  # what somebody appends meanwhile is the rest of this one, no line of its own
+                yield self._parsed(raw, f"line {number}")
 
     def append(self, following: Callable[[Line | None], Sequence[Line]]) -> int:
         """Write what follows the last line and return how many lines that were; they are on the disk then.
@@ -94,9 +96,9 @@ class WitnessFile:
                 file.write(b"".join(_canonical_json(dict(line)).encode() + b"\n" for line in lines))
                 file.flush()
                 os.fsync(file.fileno())
-            if former is not None:
-                self.path.replace(former)
-            draft.replace(self.path)
+            if former is not None and not former.exists():
+                _keep_aside(self.path, former)
+            draft.replace(self.path)  # the one moment in which the file changes: whoever is killed leaves it, or this
             self._sync_folder()
             return former
 
@@ -126,8 +128,11 @@ class WitnessFile:
             raise WitnessMissingError(path=self.path, detail="missing") from error
         except OSError as error:
             raise WitnessBrokenError(path=self.path, detail=error.strerror or "unreadable") from error
-        with file:
-            yield file
+        try:
+            with file:
+                yield file
+        except OSError as error:
+            raise WitnessBrokenError(path=self.path, detail=error.strerror or "unreadable") from error
 
     def _parsed(self, raw: bytes, where: str) -> Line:
         try:
@@ -145,6 +150,14 @@ class WitnessFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _keep_aside(path: Path, other: Path) -> None:
+    """Give the file a second name, or a copy where the file system knows no second names."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)
 
 
 def _cut_torn_line(file: Any) -> None:  # noqa: ANN401 - a binary file, as `open` returns it

@@ -1,15 +1,30 @@
 """The questions rollouts ask their tables."""
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
+from uuid import UUID
 
-from sqlalchemy import Connection, Row, RowMapping, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    LargeBinary,
+    Row,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from device_registry.rollouts.plan_text import plan_from_text, text_from_plan
 from device_registry.rollouts.rollout_records import Member, MemberState, Progress, Rollout, RolloutState
-from device_registry.tables import commands, rollout_members, rollouts
+from device_registry.tables import commands, rollout_choices, rollout_members, rollouts, time_from_microseconds
 
 K = TypeVar("K")
 
@@ -29,6 +44,12 @@ _ONE = select(rollouts).where(rollouts.c.rollout_id == bindparam("rollout_id"))
 _BY_KEY = select(rollouts).where(rollouts.c.idempotency_key == bindparam("idempotency_key"))
 _NOT_CLOSED = select(rollouts).where(rollouts.c.closed_at.is_(None)).order_by(rollouts.c.rollout_id)
 _MOVE = update(rollouts).where(rollouts.c.rollout_id == bindparam("which"), rollouts.c.state == bindparam("origin"))
+
+_ID_LENGTH = 16
+_CHOSEN = select(
+    func.substr(rollout_choices.c.terminal_ids, bindparam("begin"), bindparam("length"), type_=LargeBinary)
+).where(rollout_choices.c.rollout_id == bindparam("rollout_id"))
+_FORGET_CHOICE = delete(rollout_choices).where(rollout_choices.c.rollout_id == bindparam("rollout_id"))
 
 _OF_ROLLOUT = rollout_members.c.rollout_id == bindparam("rollout_id")
 _MEMBERS = select(rollout_members).where(_OF_ROLLOUT)
@@ -80,7 +101,10 @@ _WATCHED = (
     )
     .group_by(rollout_members.c.state)
 )
-_QUEUED_SINCE = select(func.count()).where(_OF_ROLLOUT, rollout_members.c.queued_at > bindparam("since"))
+_QUEUED_NEAR = select(func.count()).where(
+    _OF_ROLLOUT, rollout_members.c.queued_at > bindparam("since"), rollout_members.c.queued_at < bindparam("until")
+)
+_LAST_SETTLED = select(func.max(rollout_members.c.settled_at)).where(_OF_ROLLOUT)
 _PENDING = (
     _MEMBERS.where(
         rollout_members.c.state == MemberState.PENDING, rollout_members.c.group_number <= bindparam("group_now")
@@ -135,22 +159,42 @@ def add(connection: Connection, rollout: Rollout, *, idempotency_key: str | None
     )
 
 
-def add_members(connection: Connection, rollout: Rollout, in_order: Sequence[str]) -> None:
-    """Write a new rollout's members, each with its group and turn."""
-    group, rows = 1, []
-    for place, terminal_id in enumerate(in_order):
-        if place >= rollout.group_ends[group - 1]:
-            group += 1
-        rows.append(
-            {
-                "rollout_id": rollout.rollout_id,
-                "terminal_id": terminal_id,
-                "group_number": group,
-                "place": place,
-                "state": MemberState.PENDING,
-                "detail": "",
-            }
-        )
+def packed_ids(terminal_ids: Iterable[str]) -> bytes:
+    """Return ids as `add_choice` keeps them; for many of them that takes a moment, better spent beside the writer."""
+    return b"".join(UUID(terminal_id).bytes for terminal_id in terminal_ids)
+
+
+def add_choice(connection: Connection, rollout: Rollout, packed: bytes) -> None:
+    """Keep who was chosen, in the order of their turns, until all of them are members."""
+    connection.execute(insert(rollout_choices), {"rollout_id": rollout.rollout_id, "terminal_ids": packed})
+
+
+def chosen(connection: Connection, rollout_id: str, *, begin: int, limit: int) -> list[str]:
+    """Return some of those who were chosen, in the order of their turns."""
+    values = {"rollout_id": rollout_id, "begin": begin * _ID_LENGTH + 1, "length": limit * _ID_LENGTH}
+    packed = bytes(connection.execute(_CHOSEN, values).scalar_one())
+    places = range(0, len(packed), _ID_LENGTH)
+    return [str(UUID(bytes=packed[place : place + _ID_LENGTH])) for place in places]
+
+
+def forget_choice(connection: Connection, rollout_id: str) -> None:
+    """Forget who was chosen, if that is still kept."""
+    connection.execute(_FORGET_CHOICE, {"rollout_id": rollout_id})
+
+
+def add_members(connection: Connection, rollout: Rollout, in_order: Sequence[str], *, begin: int = 0) -> None:
+    """Write members of a new rollout, each with its group and turn; `begin` is the turn of the first of these."""
+    rows = [
+        {
+            "rollout_id": rollout.rollout_id,
+            "terminal_id": terminal_id,
+            "group_number": bisect_right(rollout.group_ends, place) + 1,
+            "place": place,
+            "state": MemberState.PENDING,
+            "detail": "",
+        }
+        for place, terminal_id in enumerate(in_order, start=begin)
+    ]
     connection.execute(insert(rollout_members), rows)
 
 
@@ -260,8 +304,12 @@ def progress(connection: Connection, rollout: Rollout, *, now: datetime) -> Prog
     """Return a rollout in numbers; what its state does not ask for is not counted."""
     whose = {"rollout_id": rollout.rollout_id}
     counts = {(group, state): number for group, state, number in connection.execute(_TALLY, whose)}
+    if rollout.state is RolloutState.PREPARING:
+        return Progress(counts=counts)
     if rollout.state is not RolloutState.RUNNING:
         return Progress(counts=counts, withdrawable=connection.execute(_WITHDRAWABLE_COUNT, whose).scalar_one())
+    # What lies further ahead is of a clock that was set back since.
+    minute = {**whose, "since": now - _MINUTE, "until": now + _MINUTE}
     unreached = connection.execute(_UNREACHED, {**whose, "since": now - REACH_WITHIN})
     watched: dict[MemberState, int] = _counts(connection.execute(_WATCHED, {**whose, "since": rollout.watched_since}))
     return Progress(
@@ -269,8 +317,14 @@ def progress(connection: Connection, rollout: Rollout, *, now: datetime) -> Prog
         unreached=_counts(unreached),
         done_watched=watched.get(MemberState.DONE, 0),
         failed_watched=watched.get(MemberState.FAILED, 0),
-        queued_last_minute=connection.execute(_QUEUED_SINCE, {**whose, "since": now - _MINUTE}).scalar_one(),
+        queued_last_minute=connection.execute(_QUEUED_NEAR, minute).scalar_one(),
     )
+
+
+def last_settled_at(connection: Connection, rollout_id: str) -> datetime:
+    """Return when the last member was settled, a long time ago when none was."""
+    last: datetime | None = connection.execute(_LAST_SETTLED, {"rollout_id": rollout_id}).scalar_one()
+    return last or time_from_microseconds(0)
 
 
 def count_by_state(connection: Connection) -> dict[RolloutState, int]:

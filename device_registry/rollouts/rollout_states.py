@@ -6,6 +6,8 @@ from enum import StrEnum
 class RolloutState(StrEnum):
     """Where a rollout stands."""
 
+    PREPARING = "PREPARING"
+    """Its members are being written down, a portion at a time."""
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
     """By an operator."""

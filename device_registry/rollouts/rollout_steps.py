@@ -15,9 +15,19 @@ from device_registry.rollouts.rollout_records import MemberState, Progress, Roll
 
 STEP_MAX = 20
 """Members that one step gives a command: each holds the one writer for 1 to 2 ms, and payments wait behind it."""
+PORTION = 500
+"""Members that are written down in one transaction when a rollout starts."""
 NEVER_SENT = "NEVER_SENT"
 DETAIL_LENGTH_MAX = 128
 _PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """Write the next portion of members down."""
+
+    begin: int
+    """How many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +76,14 @@ class Wait:
     """Nothing is to be done now."""
 
 
-Step = Stop | Queue | NoteWell | OpenGroup | Withdraw | Skip | Close | Wait
+Step = Fill | Stop | Queue | NoteWell | OpenGroup | Withdraw | Skip | Close | Wait
 
 
 def next_step(rollout: Rollout, progress: Progress, *, now: datetime) -> Step:
     """Return what to do next."""
     match rollout.state:
+        case RolloutState.PREPARING:
+            return Fill(progress.count(*MemberState))
         case RolloutState.RUNNING:
             return _running(rollout, progress, now)
         case RolloutState.PAUSED | RolloutState.STOPPED:

@@ -5,7 +5,7 @@ Nothing is kept in memory: several replicas may work on one rollout, and after a
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -19,8 +19,10 @@ from device_registry.errors import FirmwareUnfitError, RegistryError, RolloutSta
 from device_registry.rollouts import rollout_rows
 from device_registry.rollouts.rollout_records import Member, MemberState, Rollout, RolloutState
 from device_registry.rollouts.rollout_steps import (
+    PORTION,
     STEP_MAX,
     Close,
+    Fill,
     NoteWell,
     OpenGroup,
     Queue,
@@ -39,6 +41,7 @@ SETTLE_MAX = 10 * STEP_MAX
 """Members that are settled at once: one row each, nothing is audited or announced."""
 _STEPS_AT_ONCE = 4
 """Steps of one transaction: a soak may end, and the next group's turn begin, without another round."""
+_MOMENT = timedelta(microseconds=1)
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
@@ -61,12 +64,12 @@ class RolloutWork:
 
     def advance(self, connection: Connection, rollout_id: str) -> Rollout:
         """Do the next small thing for a rollout: take outcomes over, then queue, stop, open a group, or end it."""
-        self._take_over(connection, rollout_id)
+        self._take_over(connection, self._find(connection, rollout_id))
         for _ in range(_STEPS_AT_ONCE):
             rollout = self._find(connection, rollout_id)
             step = self._next(connection, rollout)
             self._do(connection, rollout, step)
-            if isinstance(step, Wait | Queue | Withdraw | Skip):
+            if isinstance(step, Wait | Fill | Queue | Withdraw | Skip):
                 break
         return self._find(connection, rollout_id)
 
@@ -112,6 +115,8 @@ class RolloutWork:
     def _do(self, connection: Connection, rollout: Rollout, step: Step) -> None:
         now = self._now()
         match step:
+            case Fill(begin):
+                self._fill(connection, rollout, begin)
             case Stop(reason):
                 self.move(connection, rollout, RolloutState.STOPPED, reason=reason, actor=PLATFORM)
             case Queue(limit):
@@ -126,21 +131,35 @@ class RolloutWork:
                 skipped = rollout_rows.any_pending(connection, rollout, limit=SETTLE_MAX)
                 settled = {member.terminal_id: (MemberState.SKIPPED, "CANCELLED") for member in skipped}
                 rollout_rows.settle_members(connection, rollout.rollout_id, settled, at=now)
-            case Close() if rollout.state is RolloutState.RUNNING:
-                done = {"closed_at": now}
-                self.move(connection, rollout, RolloutState.DONE, reason="all settled", actor=PLATFORM, values=done)
             case Close():
-                rollout_rows.change(connection, rollout, closed_at=now)
+                self._close(connection, rollout)
             case Wait():
                 pass
 
-    def _take_over(self, connection: Connection, rollout_id: str) -> None:
+    def _fill(self, connection: Connection, rollout: Rollout, begin: int) -> None:
+        """Write the next portion of members down; with the last one the rollout begins."""
+        portion = rollout_rows.chosen(connection, rollout.rollout_id, begin=begin, limit=PORTION)
+        rollout_rows.add_members(connection, rollout, portion, begin=begin)
+        if begin + len(portion) >= rollout.members:
+            rollout_rows.forget_choice(connection, rollout.rollout_id)
+            self.move(connection, rollout, RolloutState.RUNNING, reason=rollout.reason, actor=PLATFORM)
+
+    def _close(self, connection: Connection, rollout: Rollout) -> None:
+        closed = {"closed_at": self._now()}
+        if rollout.state is RolloutState.RUNNING:
+            self.move(connection, rollout, RolloutState.DONE, reason="all settled", actor=PLATFORM, values=closed)
+        else:
+            rollout_rows.change(connection, rollout, **closed)
+
+    def _take_over(self, connection: Connection, rollout: Rollout) -> None:
         """Write with the members how their commands ended."""
         settled = {
             row["terminal_id"]: settled_as(row["outcome"], told=row["told"], times_sent=row["times_sent"])
-            for row in rollout_rows.ended(connection, rollout_id, limit=SETTLE_MAX)
+            for row in rollout_rows.ended(connection, rollout.rollout_id, limit=SETTLE_MAX)
         }
-        rollout_rows.settle_members(connection, rollout_id, settled, at=self._now())
+        # Behind what was forgiven: a clock that was set back must not hide a failure from the error stop.
+        at = max(self._now(), rollout.watched_since + _MOMENT)
+        rollout_rows.settle_members(connection, rollout.rollout_id, settled, at=at)
 
     def _queue(self, connection: Connection, rollout: Rollout, limit: int) -> None:
         if rollout.plan.action is CommandAction.OFFER_FIRMWARE:

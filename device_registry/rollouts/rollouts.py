@@ -4,8 +4,8 @@ Work comes in small steps, each a transaction of its own that reads where the ro
 leaves. Nothing is kept in memory: several replicas may work on one rollout, and after a crash any of them goes on.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -28,7 +28,7 @@ from device_registry.errors import (
 from device_registry.model import TerminalState
 from device_registry.rollouts import rollout_rows
 from device_registry.rollouts.rollout_records import Member, MemberState, Progress, Rollout, RolloutPlan, RolloutState
-from device_registry.rollouts.rollout_steps import group_ends, in_order
+from device_registry.rollouts.rollout_steps import PORTION, group_ends, in_order
 from device_registry.rollouts.rollout_work import RolloutWork
 from device_registry.roster import Roster
 
@@ -40,10 +40,23 @@ _FROM: Mapping[RolloutState, frozenset[RolloutState]] = MappingProxyType(
     {
         RolloutState.PAUSED: frozenset({RolloutState.RUNNING}),
         RolloutState.RUNNING: frozenset({RolloutState.PAUSED, RolloutState.STOPPED}),
-        RolloutState.CANCELLED: frozenset({RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.STOPPED}),
+        RolloutState.CANCELLED: frozenset(
+            {RolloutState.PREPARING, RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.STOPPED}
+        ),
     }
 )
 """From where an operator may move a rollout to a state."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Who a rollout is for, in the order of their turns."""
+
+    rollout_id: str
+    """The rollout to be: the order is made of it."""
+    terminal_ids: Sequence[str]
+    packed: bytes = field(repr=False)
+    """The same, as they are kept until all of them are members."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +80,13 @@ class Rollouts:
 
     # Operators' decisions --------------------------------------------------------------------------
 
+    def choose(self, connection: Connection, plan: RolloutPlan, *, idempotency_key: str = "") -> Choice | None:
+        """Choose the members, which takes a second for a large fleet and only reads; None when the key was used."""
+        _refuse_plan(plan)
+        if idempotency_key and self._started_before(connection, idempotency_key, plan):
+            return None
+        return self._choice(connection, plan)
+
     def start(
         self,
         connection: Connection,
@@ -74,28 +94,38 @@ class Rollouts:
         *,
         reason: str,
         actor: str,
+        choice: Choice | None = None,
         idempotency_key: str = "",
         request_id: str = "",
     ) -> Rollout:
-        """Choose the members and begin with the first group; the same key starts once and returns the first rollout."""
-        plan.check()
-        refuse_parameters(plan.action, plan.parameters)
+        """Begin with the first group, or write the members of a large rollout down first, a portion at a time.
+
+        Args:
+            connection: the caller's transaction.
+            plan: what to do, and how.
+            reason: why.
+            actor: who wants it.
+            choice: who was chosen a moment ago, on a reader; chosen here otherwise.
+            idempotency_key: the same key starts once and returns the first rollout.
+            request_id: of the call that asked.
+        """
+        _refuse_plan(plan)
         _refuse_reason(reason)
         if idempotency_key and (earlier := self._started_before(connection, idempotency_key, plan)):
             return earlier
         if len(rollout_rows.not_closed(connection)) >= OPEN_MAX:
             raise TooManyRolloutsError(rollouts_open_max=OPEN_MAX)
-        now, rollout_id = self._now(), str(uuid_utils.uuid7())
-        chosen = in_order(rollout_id, self._chosen(connection, plan))
+        choice = choice or self._choice(connection, plan)
+        now, chosen = self._now(), choice.terminal_ids
         rollout = Rollout(
-            rollout_id=rollout_id,
+            rollout_id=choice.rollout_id,
             plan=plan,
             reason=reason,
             started_by=actor,
             started_at=now,
             members=len(chosen),
             group_ends=group_ends(plan.groups, len(chosen)),
-            state=RolloutState.RUNNING,
+            state=RolloutState.RUNNING if len(chosen) <= PORTION else RolloutState.PREPARING,
             state_reason=reason,
             state_since=now,
             group_now=1,
@@ -104,12 +134,14 @@ class Rollouts:
             closed_at=None,
         )
         rollout_rows.add(connection, rollout, idempotency_key=idempotency_key or None)
-        rollout_rows.add_members(connection, rollout, chosen)
+        rollout_rows.add_members(connection, rollout, chosen[:PORTION])
+        if rollout.state is RolloutState.PREPARING:
+            rollout_rows.add_choice(connection, rollout, choice.packed)
         self._changes.note(
             connection,
             actor=actor,
             action="rollout.started",
-            subject=rollout_id,
+            subject=rollout.rollout_id,
             reason=reason,
             request_id=request_id,
             details={"command": plan.action, "members": len(chosen)},
@@ -133,7 +165,8 @@ class Rollouts:
         if rollout.state is RolloutState.STOPPED:
             progress = rollout_rows.progress(connection, rollout, now=self._now())
             is_over = not progress.count(MemberState.PENDING, MemberState.QUEUED, group=rollout.group_now)
-            values["watched_since"] = self._now()
+            # All that was settled is forgiven, also what a clock that was set back since has put in the future.
+            values["watched_since"] = max(self._now(), rollout_rows.last_settled_at(connection, rollout_id))
             if is_over and rollout.group_now < len(rollout.group_ends):
                 values["group_now"] = rollout.group_now + 1
         return self._decide(
@@ -150,9 +183,11 @@ class Rollouts:
         self, connection: Connection, *, rollout_id: str, reason: str, actor: str, request_id: str = ""
     ) -> Rollout:
         """End it for good: commands that were not sent are taken back, those that were may still be answered."""
-        return self._decide(
+        decided = self._decide(
             connection, rollout_id, RolloutState.CANCELLED, reason=reason, actor=actor, request_id=request_id
         )
+        rollout_rows.forget_choice(connection, rollout_id)
+        return decided
 
     # Looking ---------------------------------------------------------------------------------------
 
@@ -221,6 +256,11 @@ class Rollouts:
         self._work.move(connection, rollout, target, reason=reason, actor=actor, request_id=request_id, values=values)
         return self.find(connection, rollout_id)
 
+    def _choice(self, connection: Connection, plan: RolloutPlan) -> Choice:
+        rollout_id = str(uuid_utils.uuid7())
+        chosen = in_order(rollout_id, self._chosen(connection, plan))
+        return Choice(rollout_id=rollout_id, terminal_ids=chosen, packed=rollout_rows.packed_ids(chosen))
+
     def _chosen(self, connection: Connection, plan: RolloutPlan) -> list[str]:
         """Return the terminals that fit the selection: those in service, if it does not ask for another state."""
         where = replace(plan.where, state=plan.where.state or TerminalState.ACTIVE, after=None, limit=MEMBERS_MAX + 1)
@@ -240,6 +280,11 @@ class Rollouts:
         if earlier is not None and earlier.plan != plan:
             raise IdempotencyKeyReusedError(idempotency_key=idempotency_key)
         return earlier
+
+
+def _refuse_plan(plan: RolloutPlan) -> None:
+    plan.check()
+    refuse_parameters(plan.action, plan.parameters)
 
 
 def _refuse_reason(reason: str) -> None:

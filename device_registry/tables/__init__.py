@@ -26,7 +26,7 @@ from device_registry.tables.makers import (
 )
 from device_registry.tables.operators import operator_certificates, operators
 from device_registry.tables.revocations import audit_checkpoints, revocations
-from device_registry.tables.rollouts import rollout_members, rollouts
+from device_registry.tables.rollouts import rollout_choices, rollout_members, rollouts
 from device_registry.tables.terminals import sites, terminals, vitals
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "operator_certificates",
     "operators",
     "revocations",
+    "rollout_choices",
     "rollout_members",
     "rollouts",
     "sites",

@@ -1,6 +1,6 @@
-"""Columns of rollouts and their members."""
+"""Columns of rollouts, their members, and who is chosen and no member yet."""
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table, Text
 
 from device_registry.commands.command_records import CommandAction
 from device_registry.rollouts.rollout_states import MemberState, RolloutState
@@ -44,4 +44,13 @@ rollout_members = Table(
     Column("settled_at", UtcTime),
     Index("ix_rollout_members_rollout_id_state_group_number_place", "rollout_id", "state", "group_number", "place"),
     Index("ix_rollout_members_rollout_id_queued_at", "rollout_id", "queued_at"),
+)
+
+# Who was chosen, until all of them are members: after a crash the same terminals are added in the same order.
+rollout_choices = Table(
+    "rollout_choices",
+    metadata,
+    Column("rollout_id", Uuid, ForeignKey(rollouts.c.rollout_id), primary_key=True),
+    # 16 bytes for each terminal id, in the order of their turns, so that a portion is read without the rest.
+    Column("terminal_ids", LargeBinary, nullable=False),
 )

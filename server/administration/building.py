@@ -26,7 +26,7 @@ def admin_door(
     *, domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics, innermost: Sequence[Layer] = ()
 ) -> AdminDoor:
     """Return the door for operators with certificates."""
-    admission = Admission(unit_of_work=unit_of_work, operators=domain.operators)
+    admission = Admission(unit_of_work=unit_of_work, operators=domain.operators, testimony=domain.revocations.testimony)
     return AdminDoor(
         chain=admin_chain(
             metrics=metrics,

@@ -4,6 +4,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 
+from device_registry.errors import RevocationsRolledBackError
 from device_registry.operators.roles import Role
 from server.caller import NoCallerError
 
@@ -20,11 +21,15 @@ class OperatorCaller:
     """Id of this call; in each log line and audit entry that it causes."""
     certificate_not_after: datetime | None = None
     """End of the certificate they called with; None in local mode."""
+    is_local: bool = False
+    """Whether it is local mode, where the account on this machine is all that is known of them."""
+    rolled_back: RevocationsRolledBackError | None = None
+    """Set while the database lacks revocations that it once had: whom it knows, and with which role, is in doubt."""
 
     @property
     def actor(self) -> str:
-        """Return how the audit log names them."""
-        return f"operator:{self.name}"
+        """Return how the audit log names them; an account on a machine is no operator of the same name."""
+        return f"{'local' if self.is_local else 'operator'}:{self.name}"
 
 
 _current: ContextVar[OperatorCaller | None] = ContextVar("shualian_operator", default=None)

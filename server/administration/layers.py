@@ -11,7 +11,7 @@ from device_registry.errors import RegistryError
 from device_registry.operators.roles import Role
 from server.administration.admission import Admission
 from server.administration.caller import OperatorCaller, current_operator, set_operator
-from server.administration.permissions import refuse_without_role
+from server.administration.permissions import refuse_caller
 from server.caller import current_request_id
 from server.interceptors.chain import Behaviour, Context, Method
 from server.refusals import RefusalError
@@ -34,7 +34,7 @@ def local_operator(name: str) -> Identify:
     """Return the identity of local mode: who can read database and keys on this machine may do everything anyway."""
 
     async def identify(_context: Context) -> OperatorCaller:
-        return OperatorCaller(name=name, role=Role.SECURITY, request_id=current_request_id())
+        return OperatorCaller(name=name, role=Role.SECURITY, request_id=current_request_id(), is_local=True)
 
     return identify
 
@@ -90,7 +90,7 @@ class OperatorLayer:
             await asyncio.sleep(self._every)
             try:
                 caller = await self._identify(context)
-                refuse_without_role(method.full_name, caller.role)
+                refuse_caller(method.full_name, caller)
             except (RegistryError, RefusalError, StoreError) as refusal:
                 return refusal
 
@@ -107,7 +107,7 @@ class PermissionLayer:
         async def permitted(request: object, context: Context) -> object:
             caller = current_operator()
             try:
-                refuse_without_role(method.full_name, caller.role)
+                refuse_caller(method.full_name, caller)
             except RefusalError:
                 self._denied(method.service, method.name, caller.role.value)
                 log.warning("admin_call_denied", role=caller.role.value)

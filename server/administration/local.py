@@ -1,6 +1,6 @@
 """The admin API without a port: the same services on a unix socket that only this process can reach, for one command.
 
-Whoever runs it can read the database and the keys, and so holds everything anyway: the caller is `operator:<account>`
+Whoever runs it can read the database and the keys, and so holds everything anyway: the caller is `local:<account>`
 with role SECURITY. The layers, the audit trail and the answers are those of the admin port.
 """
 
@@ -101,6 +101,7 @@ class _Server:
             await self._stopped.wait()
         finally:
             await server.stop(STOP_GRACE_SECONDS)
+            keeper.close()
             await asyncio.to_thread(unit_of_work.close)
 
 

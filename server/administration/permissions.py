@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from device_registry.operators.roles import Role
+from server.administration.caller import OperatorCaller
 from server.refusals import RoleMissingError
 
 PACKAGE: Final = "shualian.admin.v1"
@@ -113,6 +114,16 @@ PERMISSIONS: Final[Mapping[str, Role]] = MappingProxyType(
     }
 )
 
+WHILE_ROLLED_BACK: Final = frozenset(
+    {
+        f"{PACKAGE}.RevocationService/VerifyWitness",
+        f"{PACKAGE}.RevocationService/ListRevocations",
+        f"{PACKAGE}.RevocationService/Reapply",
+        f"{PACKAGE}.OperatorService/WhoAmI",
+    }
+)
+"""What is open while the database lacks revocations that it once had: to see it, and to mend it."""
+
 _OTHERS: Final[Mapping[str, Role]] = MappingProxyType(
     {
         "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": VIEWER,
@@ -135,3 +146,15 @@ def refuse_without_role(method: str, role: Role) -> None:
     needed = needed_for(method)
     if needed is None or not role.covers(needed):
         raise RoleMissingError(needed=needed.value if needed is not None else "none")
+
+
+def refuse_caller(method: str, caller: OperatorCaller) -> None:
+    """Return when somebody may call the method now.
+
+    Raises:
+        RevocationsRolledBackError: the database was set back, so that it cannot be asked what somebody may do.
+        RoleMissingError: their role does not cover it.
+    """
+    if caller.rolled_back is not None and method not in WHILE_ROLLED_BACK:
+        raise caller.rolled_back
+    refuse_without_role(method, caller.role)

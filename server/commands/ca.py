@@ -72,6 +72,7 @@ def init(context: typer.Context, *, as_json: Json = False) -> None:
     out.print(
         f"[yellow]Take {offline} offline now[/] (a safe, not a disk in this machine) and back up {config.keys_dir}."
     )
+    out.print(f"Put a copy of {config.ca_passphrase} into another safe: it opens the root's key too.")
 
 
 @app.command("show")
@@ -190,10 +191,19 @@ def install(
 
 
 @app.command("activate")
-def activate(context: typer.Context, *, issuer: IssuerId, reason: Reason, as_json: Json = False) -> None:
+def activate(
+    context: typer.Context,
+    *,
+    issuer: IssuerId,
+    reason: Reason,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when its key does not sign at this server; nothing is issued then.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Let new certificates come from an issuing authority; those of the former one stay good."""
     with admin(session_of(context)) as api:
-        asked = pb.ActivateIssuerRequest(issuer_id=issuer, reason=reason)
+        asked = pb.ActivateIssuerRequest(issuer_id=issuer, reason=reason, even_without_key=force)
         activated = AuthorityServiceStub(api).ActivateIssuer(asked).issuer
     _tell(activated, as_json=as_json, then="`shualian ca show` tells how much of the fleet is on it.")
 

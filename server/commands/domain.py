@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from server.commands.mistakes import CommandError, ExitCode
 from server.commands.session import Session
 from server.settlement.ledger import Account
 from server.store import open_engine, open_reader
@@ -18,7 +19,17 @@ PATIENCE = timedelta(seconds=30)
 
 @contextmanager
 def open_domain(session: Session) -> Iterator[Domain]:
-    """Open the domain on the database of the configuration, and close it afterwards; it waits longer than a server."""
+    """Open the domain on the database of the configuration, and close it afterwards; it waits longer than a server.
+
+    Raises:
+        CommandError: a server was named, which this command would not ask.
+    """
+    if session.given_server:
+        raise CommandError(
+            "This command works on the platform's own database, not over the admin API.",
+            next="Run it on the platform's machine, without --server.",
+            code=ExitCode.USAGE,
+        )
     built = build_domain(session.config)
     built.engine.dispose()
     domain = replace(built, engine=open_engine(session.config.database_url, busy_timeout=PATIENCE))

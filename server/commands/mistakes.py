@@ -92,6 +92,7 @@ NEXT: Final[Mapping[str, tuple[str, ExitCode]]] = {
     "OPERATOR_REVOKED": ("Ask the security team; `shualian operator add` lets somebody in again.", ExitCode.REFUSED),
     "OPERATOR_EXPIRED": ("Run `shualian operator request` and have the security team add you again.", ExitCode.REFUSED),
     "OPERATOR_CERTIFICATE_RETIRED": ("Use the folder that `shualian operator renew` wrote to.", ExitCode.REFUSED),
+    "OPERATOR_RENEWED_OFTEN": ("Wait; the newest folder is good meanwhile.", ExitCode.UNAVAILABLE),
     "OPERATOR_NOT_FOUND": ("`shualian operator list` shows the operators.", ExitCode.REFUSED),
     "OPERATOR_EXISTS": ("Revoke them first, or let them renew with `shualian operator renew`.", ExitCode.REFUSED),
     "CERTIFICATE_OF_A_TERMINAL": ("Name an operator's folder with `--as`.", ExitCode.REFUSED),
@@ -122,7 +123,8 @@ NEXT: Final[Mapping[str, tuple[str, ExitCode]]] = {
     "ISSUER_NOT_INSTALLED": ("Let the root sign it: `shualian ca prepare --root DIR` again.", ExitCode.REFUSED),
     "ISSUER_CERTIFICATE_REFUSED": ("Sign what `shualian ca prepare` wrote, with this root.", ExitCode.REFUSED),
     "ISSUER_IN_USE": ("Wait until they have renewed, or lock them out with --force.", ExitCode.REFUSED),
-    "ISSUING_KEY_MISSING": ("Restore the key, or see docs/operations/authority.md.", ExitCode.NOT_SET_UP),
+    "ISSUER_NONE_ACTIVE": ("`shualian ca prepare`, then `shualian ca activate`, and restart.", ExitCode.NOT_SET_UP),
+    "ISSUING_KEY_MISSING": ("Restore the key, or see docs/runbooks/issuing-authority-lost.md.", ExitCode.NOT_SET_UP),
     "HSM_UNAVAILABLE": ("Is the token there, and its PIN in the file authority.pin_file?", ExitCode.UNAVAILABLE),
     "KEY_EXPOSED": ("Give the file mode 0600 (chmod 600), and think about who may have read it.", ExitCode.NOT_SET_UP),
     "KEY_MISSING": ("Or is SHUALIAN_DATA_DIR not the folder you meant?", ExitCode.NOT_SET_UP),
@@ -135,8 +137,9 @@ NEXT: Final[Mapping[str, tuple[str, ExitCode]]] = {
     "CONFIG_INVALID": ("docs/configuration.md lists every setting with its bounds.", ExitCode.CONFIGURATION),
     "FACE_QUALITY": ("Take another portrait: one face, from the front, sharp, evenly lit.", ExitCode.REFUSED),
     "FRAME_UNDECODABLE": ("Give a whole JPEG file.", ExitCode.REFUSED),
+    "LOCAL_ONLY": ("Run it on the platform's own machine, without --server.", ExitCode.REFUSED),
     "REVOCATIONS_ROLLED_BACK": (
-        "Apply them again: `shualian revocation reapply --reason ...` (docs/operations/revocation.md).",
+        "Apply them again: `shualian revocation reapply --reason ...` (docs/runbooks/database-restored.md).",
         ExitCode.NOT_SET_UP,
     ),
     "WITNESS_MISSING": (_WITNESS, ExitCode.NOT_SET_UP),
@@ -200,7 +203,7 @@ _BY_STATUS: Final[Mapping[str, tuple[str, ExitCode]]] = {
 
 def _refused_call(error: AdminCallError) -> Mistake:
     """Return what the platform said, with the fields to blame and what to do next."""
-    told = [f"{name} {value}" for name, value in error.details.items() if name != "next_action"]
+    told = [f"{name} {value}" for name, value in sorted(error.details.items()) if name != "next_action"]
     told += [f"{field}: {rule}" for field, rule in error.fields if field and rule != error.public]
     told += [f"request {error.request_id}"] if error.code == "INTERNAL" else []
     following, code = NEXT.get(

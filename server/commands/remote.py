@@ -1,6 +1,5 @@
 """How does a command reach the admin API? Over mutual TLS with a platform, or with its services in this process."""
 
-import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -80,7 +79,7 @@ def _local(session: Session) -> Iterator[grpc.Channel]:
     without_proxy = (("grpc.enable_http_proxy", 0),)
     with (
         open_domain(session) as domain,
-        serving(domain, account=getpass.getuser()) as target,
+        serving(domain, account=session.account) as target,
         grpc.insecure_channel(target, options=without_proxy) as channel,
     ):
         yield channel

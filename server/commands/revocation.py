@@ -74,6 +74,11 @@ def reapply(context: typer.Context, *, reason: Reason, as_json: Json = False) ->
             f"{answer.taken_over} revocations taken over: {answer.terminals_moved} terminals and "
             f"{answer.certificates_revoked} certificates; {answer.unknown} are unknown here."
         )
+        if answer.issuer_missing:
+            console().print(
+                "[bold red]No issuing authority is active[/]: the one that was is revoked. "
+                "Run `shualian ca prepare` and `shualian ca activate`."
+            )
         _show(answer.witness, as_json=False)
         return
     print_json(shown(answer))

@@ -1,7 +1,7 @@
 """What does every command need? The configuration, and who is asking."""
 
-import getpass
 import os
+import pwd
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,9 +37,17 @@ class Session:
         return self.given_folder or self.config.admin_client.folder
 
     @cached_property
+    def account(self) -> str:
+        """The account on this machine, as the kernel has it: what the environment says can be anybody's name."""
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:  # a container may run as a number that has no name
+            return str(os.getuid())
+
+    @property
     def actor(self) -> str:
-        """Who is asking, for the audit trail: the account on this machine."""
-        return f"operator:{getpass.getuser()}"
+        """Who is asking, for the audit trail; an account on this machine is no operator of the same name."""
+        return f"local:{self.account}"
 
 
 def session_of(context: typer.Context) -> Session:

@@ -129,7 +129,9 @@ class IdentityLayer:
             found = closed
         else:
             async with self._lookups:
-                found = await self._unit_of_work.read(lambda connection: self._standings.find(connection, fingerprint))
+                found = await self._unit_of_work.read_at_once(
+                    lambda connection: self._standings.find(connection, fingerprint)
+                )
             found = self._standings.of(fingerprint) or found  # memory may have learned more while we asked
             if found is None or found.certificate_status in CLOSED:
                 self._remember_closed(fingerprint, found)
@@ -150,4 +152,6 @@ class IdentityLayer:
                 connection, fingerprint=standing.fingerprint, request_id=request_id
             )
         )
-        await self._unit_of_work.read(lambda connection: self._standings.refresh(connection, standing.terminal_id))
+        await self._unit_of_work.read_at_once(
+            lambda connection: self._standings.refresh(connection, standing.terminal_id)
+        )

@@ -1,14 +1,17 @@
 """Is it a message at all, and does it keep the rules of the contract? For requests and each message of a stream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 import protovalidate
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from server.interceptors.chain import Behaviour, Context, Method
 from server.refusals import FieldViolation, InvalidRequestError
 
+_NO_NUL = "must not hold the character U+0000"
+_WITH_TEXT = frozenset({FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE})
 _UNREADABLE = FieldViolation(field="", rule="is no message of this type")
 
 
@@ -54,6 +57,9 @@ class ValidationLayer:
             self._validator.validate(message)
         except protovalidate.ValidationError as error:
             raise InvalidRequestError(violations=tuple(map(_violation, error.violations))) from None
+        with_nul = tuple(FieldViolation(field=path, rule=_NO_NUL) for path in _with_nul(message))
+        if with_nul:
+            raise InvalidRequestError(violations=with_nul)
 
 
 class CheckedRequests:
@@ -72,6 +78,23 @@ class CheckedRequests:
         message = await anext(self._requests)
         self._check(message)
         return message
+
+
+def _with_nul(message: Message, path: str = "") -> Iterator[str]:
+    """Yield where a text holds U+0000: not every database keeps it, so none may (and no text of people does)."""
+    for field, value in message.ListFields():
+        if field.type not in _WITH_TEXT:
+            continue
+        here = f"{path}.{field.name}" if path else field.name
+        if isinstance(value, str | Message):
+            values: Iterable[object] = (value,)
+        else:
+            values = (*value, *value.values()) if isinstance(value, Mapping) else value
+        for item in values:
+            if isinstance(item, Message):
+                yield from _with_nul(item, here)
+            elif isinstance(item, str) and "\0" in item:
+                yield here
 
 
 def _as_it_is(message: Any) -> Any:  # noqa: ANN401  # gRPC made it already, of whatever type

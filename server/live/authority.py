@@ -55,6 +55,8 @@ def trust_check(tls: ServerTls, authority: Authority, now: Callable[[], datetime
     """Return a check that neither the certificate that is shown nor the issuing one has lapsed."""
 
     async def current() -> bool:
+        if authority.is_undecided:  # terminals of the other issuers are served on; `signing` tells
+            return now() < tls.material.not_after
         return now() < min(tls.material.not_after, authority.not_after)
 
     return current
@@ -71,7 +73,9 @@ def count_authority(authority: Authority, metrics: Metrics) -> None:
         metrics.ca_signature_seconds.observe(signature.seconds)
 
     authority.watch(count)
-    metrics.issuing_certificate_expiry.set_function(lambda: authority.not_after.timestamp())  # noqa: PLW0108 - another issuer, another end
+    metrics.issuing_certificate_expiry.set_function(
+        lambda: 0.0 if authority.is_undecided else authority.not_after.timestamp()
+    )
 
 
 def counted_material(metrics: Metrics) -> Callable[[TlsMaterial], None]:
@@ -80,9 +84,21 @@ def counted_material(metrics: Metrics) -> Callable[[TlsMaterial], None]:
 
 
 def signing_check(authority: Authority) -> Callable[[], Awaitable[bool]]:
-    """Return a check that the active issuing key is at hand; a token is asked, which may take a moment."""
+    """Return a check that the active issuing key is at hand; a token is asked, which may take a moment.
+
+    Why it is not is logged once, with the token's own words: calls that find it resting do not know them.
+    """
+    known = ""
 
     async def can_sign() -> bool:
-        return await asyncio.to_thread(authority.can_sign)
+        nonlocal known
+        problem = await asyncio.to_thread(authority.what_prevents_signing)
+        found = problem.reason if problem else ""
+        if found and found != known:
+            log.warning("issuing_key_out_of_reach", reason=found, error=str(problem))
+        elif known and not found:
+            log.info("issuing_key_at_hand")
+        known = found
+        return problem is None
 
     return can_sign

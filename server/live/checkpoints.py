@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from device_registry.audit.checkpoints import Checkpoint, Checkpoints
 from device_registry.audit.log import AuditReport
-from server.store import UnitOfWork
+from server.store import WALK_PATIENCE, UnitOfWork
 
 
 class CheckpointKeeper:
@@ -28,17 +28,25 @@ class CheckpointKeeper:
             AuditRolledBackError: the log contradicts the checkpoint before; nothing is signed.
         """
         if await self._unit_of_work.read(lambda connection: self._checkpoints.is_due(connection, every=self._every)):
-            await self.make()
+            await self.make(patience=self._every)
         else:
             await self._unit_of_work.read(self._checkpoints.keep)
 
-    async def make(self, *, reason: str = "", actor: str = "", request_id: str = "", anew: bool = False) -> Checkpoint:
-        """Sign the log as it stands; the walk happens on a reader, so that nobody's payment waits for it."""
+    async def make(
+        self,
+        *,
+        reason: str = "",
+        actor: str = "",
+        request_id: str = "",
+        anew: bool = False,
+        patience: timedelta = WALK_PATIENCE,
+    ) -> Checkpoint:
+        """Sign the log as it stands; the walk happens on a lane of its own, so that nobody's payment waits for it."""
 
-        def walked(connection: Connection) -> AuditReport | None:
-            return None if anew else self._checkpoints.walk(connection)
+        def walked(connection: Connection) -> AuditReport:
+            return self._checkpoints.walk(connection, anew=anew)
 
-        report = await self._unit_of_work.read(walked)
+        report = await self._unit_of_work.walk(walked, patience=patience)
         made = await self._unit_of_work.write(
             lambda connection: self._checkpoints.make(
                 connection, walked=report, reason=reason, actor=actor, request_id=request_id, anew=anew

@@ -2,11 +2,10 @@
 
 import asyncio
 import secrets
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Any
 
 import structlog
 
@@ -21,6 +20,8 @@ from shualian.terminal.v1 import device_pb2
 
 log = structlog.get_logger()
 
+AGAIN_AFTER = timedelta(seconds=1)
+"""How long after a delivery that failed the next attempt begins, and at most as long again: not all at once."""
 GOODBYE_WITHIN = timedelta(seconds=2)
 """How long a terminal that does not read may hold up its own goodbye."""
 
@@ -41,6 +42,7 @@ class ControlStream:
         self.heard_at = monotonic()
         self.sent: set[str] = set()
         self.delivering = asyncio.Lock()
+        self.tries_again = False
         self._context = context
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
 
@@ -86,7 +88,7 @@ class ControlStreams:
         """Send what waits for a terminal down its stream, if it is connected here."""
         stream = self._streams.get(terminal_id)
         if stream is not None:
-            self._start(self._deliver(stream))
+            self._start(stream)
 
     async def end_silent(self) -> None:
         """End the streams on which nothing was heard for too long."""
@@ -131,15 +133,25 @@ class ControlStreams:
                 await stream.send(device_pb2.ConnectResponse(command=convert.command(delivery)))
                 self._metrics.commands.labels(command.action.value, "SENT").inc()
 
-    def _start(self, delivery: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(delivery)
+    def _start(self, stream: ControlStream) -> None:
+        task = asyncio.create_task(self._deliver(stream))
         self._deliveries.add(task)
-        task.add_done_callback(self._delivered)
+        task.add_done_callback(partial(self._delivered, stream))
 
-    def _delivered(self, task: asyncio.Task[None]) -> None:
-        """Let go of a delivery. One that failed is made up for when the terminal connects again."""
+    def _delivered(self, stream: ControlStream, task: asyncio.Task[None]) -> None:
+        """Let go of a delivery. One that the store refused is tried again; any other, when the terminal reconnects."""
         self._deliveries.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            reason = error.reason if isinstance(error, StoreError) else type(error).__name__
-            log.warning("delivery_failed", reason=reason)
+        if error is None:
+            return
+        reason = error.reason if isinstance(error, StoreError) else type(error).__name__
+        log.warning("delivery_failed", reason=reason)
+        if isinstance(error, StoreError) and not stream.tries_again:
+            stream.tries_again = True
+            wait = AGAIN_AFTER * (1 + secrets.randbelow(1000) / 1000)
+            asyncio.get_running_loop().call_later(wait.total_seconds(), self._again, stream)
+
+    def _again(self, stream: ControlStream) -> None:
+        stream.tries_again = False
+        if self._streams.get(stream.terminal_id) is stream and not stream.live.is_ending:
+            self._start(stream)

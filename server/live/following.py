@@ -57,7 +57,7 @@ class RegistryWatch:
 
     async def load(self) -> None:
         """Take over everything the database says, and end the streams that it does not bear out."""
-        await self._unit_of_work.read(self._standings.load)
+        await self._unit_of_work.read_at_once(self._standings.load)
         await self.sweep()
 
     async def on_events(self, events: Sequence[Event]) -> None:
@@ -69,10 +69,11 @@ class RegistryWatch:
         if EVERYBODY in changed:
             streams = self._streams.all()
             watched = {_fingerprint(stream) for stream in streams}
-            self._end_refused(streams, await self._unit_of_work.read(_reloaded(self._standings, watched)), learned_at)
+            closed = await self._unit_of_work.read_at_once(_reloaded(self._standings, watched))
+            self._end_refused(streams, closed, learned_at)
         elif changed:
             watched = {_fingerprint(stream) for terminal_id in changed for stream in self._streams.of(terminal_id)}
-            closed = await self._unit_of_work.read(_refreshed(self._standings, changed, watched))
+            closed = await self._unit_of_work.read_at_once(_refreshed(self._standings, changed, watched))
             for terminal_id in changed:
                 self._end_refused(self._streams.of(terminal_id), closed, learned_at)
         for terminal_id in dict.fromkeys(event.subject for event in events if event.topic == COMMAND):

@@ -4,11 +4,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import Connection
 
 from device_registry import Authority, Registry
-from device_registry.enrollment.factory import FactoryEnrollments, FactoryProof, InstallerVisit
-from device_registry.enrollment.grace import GraceRenewals
-from device_registry.errors import RegistryError, SuspiciousEnrollmentError, TooManyChallengesError
+from device_registry.authority.certificates import SigningRequest, signing_request_from_der
+from device_registry.enrollment.enrollment import use_up_nonce
+from device_registry.enrollment.factory import FactoryAttempt, FactoryEnrollments, FactoryProof, InstallerVisit
+from device_registry.enrollment.grace import GraceRenewals, LateAttempt, prove_holder
+from device_registry.errors import (
+    FactoryProofRefusedError,
+    RegistryError,
+    RenewalProofRefusedError,
+    SuspiciousEnrollmentError,
+    TooManyChallengesError,
+)
 from device_registry.fleet.finding import Severity
 from device_registry.fleet.findings import Findings
 from device_registry.model import Enrollment
@@ -17,6 +26,7 @@ from server import convert
 from server.caller import current_request_id
 from server.interceptors.chain import Context
 from server.interceptors.limits import Buckets, by_address
+from server.proof_checks import ProofChecks
 from server.store import UnitOfWork
 from shualian.terminal.v1 import enrollment_pb2, enrollment_pb2_grpc
 
@@ -49,6 +59,11 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self._metrics = metrics
         self._now = now
         self._challenges = challenges
+        self._checks = ProofChecks()
+
+    def close(self) -> None:
+        """End the thread that checks proofs."""
+        self._checks.close()
 
     async def GetChallenge(
         self, request: enrollment_pb2.GetChallengeRequest, context: Context
@@ -86,14 +101,19 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> enrollment_pb2.RenewExpiredResponse:
         """Exchange a lapsed certificate for a new one."""
         request_id = current_request_id()
-        renewed = await self._unit_of_work.write(
-            lambda connection: self._grace.renew(
-                connection,
-                certificate_der=request.certificate_der,
-                signing_request_der=request.signing_request_der,
-                signature=request.signature,
-                request_id=request_id,
+        signing_request = await self._signing_request(request.signing_request_der)
+        attempt = await self._unit_of_work.read(
+            lambda connection: self._grace.attempt(
+                connection, certificate_der=request.certificate_der, request=signing_request
             )
+        )
+        try:
+            holder = await self._checks.run(lambda: prove_holder(attempt, request.signature))
+        except RenewalProofRefusedError:
+            await self._use_up(attempt)
+            raise
+        renewed = await self._unit_of_work.write(
+            lambda connection: self._grace.renew(connection, holder=holder, request_id=request_id)
         )
         self._metrics.certificates_issued.labels("GRACE").inc()
         return enrollment_pb2.RenewExpiredResponse(
@@ -119,33 +139,55 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
         )
 
     async def _by_factory(self, request: enrollment_pb2.EnrollRequest) -> Enrollment:
-        """Enroll by factory identity; what looks like a clone is refused, and kept as a finding."""
+        """Enroll by factory identity; what looks like a clone is refused, and kept as a finding.
+
+        Only a proof that holds gets to the one writer. One that does not costs its nonce; a mistake in model, maker or
+        ticket does not, for the device is genuine.
+        """
         proof = FactoryProof(
             certificate_chain_der=tuple(request.factory_proof.certificate_chain_der),
             signature=request.factory_proof.signature,
         )
         visit = _visit(request.installer) if request.HasField("installer") else None
         request_id = current_request_id()
-        try:
-            return await self._unit_of_work.write(
-                lambda connection: self._factory.enroll(
-                    connection,
-                    serial_number=request.serial_number,
-                    proof=proof,
-                    signing_request_der=request.signing_request_der,
-                    visit=visit,
-                    request_id=request_id,
-                )
+        signing_request = await self._signing_request(request.signing_request_der)
+        attempt = await self._unit_of_work.read(
+            lambda connection: self._factory.attempt(
+                connection, serial_number=request.serial_number, request=signing_request
             )
+        )
+        try:
+            device = await self._checks.run(lambda: self._factory.prove(attempt, proof))
+            return await self._unit_of_work.write(
+                lambda connection: self._factory.enroll(connection, device=device, visit=visit, request_id=request_id)
+            )
+        except FactoryProofRefusedError:
+            await self._use_up(attempt)
+            raise
         except SuspiciousEnrollmentError as refusal:
-            await self._keep(refusal, request_id)
+            await self._keep(refusal, attempt, request_id)
             raise
 
-    async def _keep(self, refusal: SuspiciousEnrollmentError, request_id: str) -> None:
+    async def _signing_request(self, der: bytes) -> SigningRequest:
+        return await self._checks.run(lambda: signing_request_from_der(der))
+
+    async def _use_up(self, attempt: FactoryAttempt | LateAttempt) -> None:
+        """Use up a refused proof's nonce, so that one challenge is one try."""
+        now = self._now()
+        await self._unit_of_work.write(
+            lambda connection: use_up_nonce(
+                connection, serial_number=attempt.serial_number, nonce=attempt.nonce, now=now
+            )
+        )
+
+    async def _keep(self, refusal: SuspiciousEnrollmentError, attempt: FactoryAttempt, request_id: str) -> None:
         """Write the finding in a transaction of its own: the refusal rolled back the one it was made in."""
         log.warning("enrollment_suspicious", reason=refusal.reason, terminal_id=refusal.terminal_id)
-        await self._unit_of_work.write(
-            lambda connection: self._findings.report(
+        now = self._now()
+
+        def keep(connection: Connection) -> None:
+            use_up_nonce(connection, serial_number=attempt.serial_number, nonce=attempt.nonce, now=now)
+            self._findings.report(
                 connection,
                 kind=refusal.kind,
                 terminal_id=refusal.terminal_id,
@@ -156,7 +198,8 @@ class EnrollmentService(enrollment_pb2_grpc.EnrollmentServiceServicer):
                     "request_id": request_id,
                 },
             )
-        )
+
+        await self._unit_of_work.write(keep)
 
 
 def _visit(installer: enrollment_pb2.Installer) -> InstallerVisit:

@@ -1,12 +1,13 @@
 """The database: how it is opened, written in groups, read, followed and migrated."""
 
 from server.store.engine import migrate, open_engine, open_reader, touch
-from server.store.errors import EventsMissedError, StoreBusyError, StoreError, StoreFailedError
+from server.store.errors import EventsMissedError, StoreBusyError, StoreError, StoreFailedError, WalkUnderWayError
 from server.store.events import Event, EventFollower, announce
 from server.store.prepared import Prepared
-from server.store.unit_of_work import UnitOfWork
+from server.store.unit_of_work import WALK_PATIENCE, UnitOfWork
 
 __all__ = [
+    "WALK_PATIENCE",
     "Event",
     "EventFollower",
     "EventsMissedError",
@@ -15,6 +16,7 @@ __all__ = [
     "StoreError",
     "StoreFailedError",
     "UnitOfWork",
+    "WalkUnderWayError",
     "announce",
     "migrate",
     "open_engine",

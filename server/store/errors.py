@@ -34,6 +34,15 @@ class StoreBusyError(StoreError):
     reason: ClassVar[str] = "STORE_BUSY"
 
 
+class WalkUnderWayError(StoreError):
+    """Somebody walks through a whole table; one such walk at a time, so that the terminals are served meanwhile."""
+
+    reason: ClassVar[str] = "STORE_WALK_UNDER_WAY"
+
+    def __init__(self) -> None:
+        super().__init__(detail="another walk through a whole table is under way")
+
+
 class StoreFailedError(StoreError):
     """The database refused to write or read: disk full, file damaged, connection lost, store closed.
 

@@ -105,7 +105,7 @@ class EventFollower:
 
     async def mark(self) -> None:
         """Remember the newest event; call it before loading what the events are about, so that none falls between."""
-        self._last = await self._unit_of_work.read(_newest)
+        self._last = await self._unit_of_work.read_at_once(_newest)
 
     async def run(self) -> None:
         """Follow until cancelled. While the database fails the lag grows, and the next poll tries again.
@@ -126,7 +126,7 @@ class EventFollower:
     async def _poll(self) -> None:
         if self._last is None:
             await self.mark()
-        while found := await self._unit_of_work.read(partial(_events_after, last=self._last or _NONE_YET)):
+        while found := await self._unit_of_work.read_at_once(partial(_events_after, last=self._last or _NONE_YET)):
             await self._on_events(found)
             self._last = found[-1]
         self._polled_at = time.monotonic()

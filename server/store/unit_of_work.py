@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -13,11 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 from server.store.backend import Listener, backend_named
 from server.store.engine import open_reader
-from server.store.errors import StoreBusyError, StoreFailedError, store_error_from
+from server.store.errors import StoreBusyError, StoreFailedError, WalkUnderWayError, store_error_from
 from server.store.writer import Batch, Job, Writer
 
 T = TypeVar("T")
 _SWITCH_INTERVAL = timedelta(microseconds=100)
+WALK_PATIENCE = timedelta(seconds=1)
+"""How long a walk waits for the one before it: the page of somebody's export passes by, a walk over everything not."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -27,8 +30,37 @@ class _WaitingJob(Job):
     future: asyncio.Future[Any]
 
 
+class _ReadLane:
+    """Threads for one kind of read, so that it waits for its own kind alone."""
+
+    def __init__(self, *, threads: int, name: str, waiting_max: int) -> None:
+        self.threads: Final = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
+        self._waiting_max: Final = waiting_max
+        self._waiting = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take a place among those that read or wait.
+
+        Raises:
+            StoreBusyError: all are taken (I11).
+        """
+        if self._waiting >= self._waiting_max:
+            raise StoreBusyError(detail=f"{self._waiting_max} reads are waiting")
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+
 class UnitOfWork:
-    """Runs transactions for one event loop: writes on the writer thread, reads on a small pool of threads."""
+    """Runs transactions for one event loop: writes on the writer thread, reads on one of three lanes.
+
+    `read` is what a call needs, on a small pool of threads. `read_at_once` is what decides whether anybody is let in,
+    on a thread that does nothing else. `walk` is whatever goes through a table from end to end, one at a time: no
+    number of these makes a terminal wait, and none keeps the registry from being followed.
+    """
 
     def __init__(
         self,
@@ -43,16 +75,18 @@ class UnitOfWork:
 
         Args:
             engine: from `open_engine`, migrated.
-            queue_length_max: writes, and likewise reads, that may wait; one more is StoreBusyError (I11).
+            queue_length_max: writes, and likewise reads of each lane, that may wait; one more is StoreBusyError (I11).
             batch_max: transactions that may share one commit.
-            readers: threads for reads.
+            readers: threads for `read`; the other two lanes have one each.
             on_batch: told of every batch in the event loop, for whoever counts.
         """
         self._queue_length_max: Final = queue_length_max
         self._writer: Final = Writer(engine, batch_max=batch_max, deliver=self._deliver_from_thread)
         self._reading: Final = open_reader(engine)
-        self._readers: Final = ThreadPoolExecutor(max_workers=readers, thread_name_prefix="store-reader")
-        self._reads_waiting = 0
+        self._readers: Final = _ReadLane(threads=readers, name="store-reader", waiting_max=queue_length_max)
+        self._at_once: Final = _ReadLane(threads=1, name="store-at-once", waiting_max=queue_length_max)
+        self._walkers: Final = _ReadLane(threads=1, name="store-walker", waiting_max=queue_length_max)
+        self._walking: Final = asyncio.Lock()
         self._on_batch: Final = on_batch
         self._after_commit: Final[list[Callable[[], None]]] = []
         self._url: Final = engine.url
@@ -78,7 +112,8 @@ class UnitOfWork:
         if self._listener is not None:
             self._listener.close()
         self._writer.close()
-        self._readers.shutdown(wait=True)
+        for lane in (self._readers, self._at_once, self._walkers):
+            lane.threads.shutdown(wait=True)
         self._reading.dispose()
 
     @property
@@ -119,14 +154,43 @@ class UnitOfWork:
             StoreBusyError: too many reads are waiting.
             StoreFailedError: the database refused.
         """
+        return await self._read_on(self._readers, work)
+
+    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
+        """Like `read`, for the short look-ups that letting terminals in depends on; they wait for each other alone."""
+        return await self._read_on(self._at_once, work)
+
+    async def walk(self, work: Callable[[Connection], T], *, patience: timedelta = WALK_PATIENCE) -> T:
+        """Like `read`, for work that may take seconds; one at a time in this process, in the order they came.
+
+        Args:
+            work: the walk, or a page of one.
+            patience: how long to wait for one's turn.
+
+        Raises:
+            WalkUnderWayError: another walk takes longer than that.
+            StoreBusyError, StoreFailedError: as above.
+        """
         loop = self._enter()
-        if self._reads_waiting >= self._queue_length_max:
-            raise StoreBusyError(detail=f"{self._queue_length_max} reads are waiting")
-        self._reads_waiting += 1
-        try:
-            return await loop.run_in_executor(self._readers, self._read, work)
-        finally:
-            self._reads_waiting -= 1
+        with self._walkers.place():
+            try:
+                async with asyncio.timeout(patience.total_seconds()):
+                    await self._walking.acquire()
+            except TimeoutError as error:
+                raise WalkUnderWayError from error
+            walking = loop.run_in_executor(self._walkers.threads, self._read, work)
+            # Not when the caller leaves: the thread goes on with the walk, and the next one must not queue behind it.
+            walking.add_done_callback(lambda _: self._walking.release())
+            return await asyncio.shield(walking)
+
+    async def read_beside(self, threads: Executor, work: Callable[[Connection], T]) -> T:
+        """Like `read`, on threads of the caller's own: for work that waits for something else than the database."""
+        return await self._enter().run_in_executor(threads, self._read, work)
+
+    async def _read_on(self, lane: _ReadLane, work: Callable[[Connection], T]) -> T:
+        loop = self._enter()
+        with lane.place():
+            return await loop.run_in_executor(lane.threads, self._read, work)
 
     def _enter(self) -> asyncio.AbstractEventLoop:
         if self._closed:

@@ -107,7 +107,7 @@ def a_registry(
         revocations=revocations,
     )
     changes = Changes(audit=audit, announce=announcements.announce)
-    makers = Makers(now=clock.now, changes=changes)
+    makers = Makers(now=clock.now, changes=changes, revocations=revocations)
     commands = Commands(now=clock.now, changes=changes, policy=policy, firmware=makers)
     return RegistryBench(
         registry=registry,

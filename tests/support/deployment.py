@@ -25,6 +25,7 @@ from server.credentials.people import InsuredPerson
 from server.demo import platform as demo
 from server.demo.processes import Answer, Program, environment, program
 from server.demo.stage import Stage
+from server.issuing import issuing_keys
 from server.keyring import make_keys
 from server.listeners import Ready
 from server.settlement.ledger import Account, AccountKind
@@ -133,6 +134,7 @@ class Deployment:
             passphrase=self.config.ca_passphrase.read_bytes(),
             now=lambda: datetime.now(UTC),
             lifetimes=CertificateLifetimes(),
+            keys=issuing_keys(self.config),
         )
 
     def start(self) -> None:

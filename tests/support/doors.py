@@ -17,11 +17,11 @@ from device_registry import (
     TerminalClass,
     TerminalState,
 )
-from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.certificates import fingerprint_from_der, signing_request_from_der
 from device_registry.authority.keys import make_private_key
 from device_registry.changes import Changes
-from device_registry.enrollment.factory import FactoryEnrollments, InstallerVisit, to_be_signed
-from device_registry.enrollment.grace import GRACE_CONTEXT, GraceRenewals
+from device_registry.enrollment.factory import FactoryEnrollments, FactoryProof, InstallerVisit, to_be_signed
+from device_registry.enrollment.grace import GRACE_CONTEXT, GraceRenewals, prove_holder
 from device_registry.enrollment.issuance import Issuance
 from device_registry.enrollment.tickets import IssuedTicket, Tickets
 from device_registry.revocation.revocation_log import Revocations
@@ -62,14 +62,23 @@ class Doors:
         claimed = serial_number or device.serial_number
         nonce = self.bench.registry.challenge(connection, serial_number=claimed).nonce
         request = a_signing_request(nonce=nonce)
-        return self.factory.enroll(
-            connection,
-            serial_number=claimed,
-            proof=device.proof(nonce=nonce, signing_request_der=request),
-            signing_request_der=request,
-            visit=visit,
-            request_id="request-1",
-        )
+        proof = device.proof(nonce=nonce, signing_request_der=request)
+        return self.enroll_with(connection, proof, request, serial_number=claimed, visit=visit)
+
+    def enroll_with(
+        self,
+        connection: Connection,
+        proof: FactoryProof,
+        signing_request_der: bytes,
+        *,
+        serial_number: str,
+        visit: InstallerVisit | None = None,
+    ) -> Enrollment:
+        """Enroll with a given proof, one step after the other."""
+        request = signing_request_from_der(signing_request_der)
+        attempt = self.factory.attempt(connection, serial_number=serial_number, request=request)
+        device = self.factory.prove(attempt, proof)
+        return self.factory.enroll(connection, device=device, visit=visit, request_id="request-1")
 
     def registered(
         self,
@@ -113,13 +122,8 @@ class Doors:
         key = make_private_key()
         nonce = self.bench.registry.challenge(connection, serial_number=device.serial_number).nonce
         request = a_signing_request(nonce=nonce, key=key)
-        enrollment = self.factory.enroll(
-            connection,
-            serial_number=device.serial_number,
-            proof=device.proof(nonce=nonce, signing_request_der=request),
-            signing_request_der=request,
-            request_id="request-1",
-        )
+        proof = device.proof(nonce=nonce, signing_request_der=request)
+        enrollment = self.enroll_with(connection, proof, request, serial_number=device.serial_number)
         self.use(connection, enrollment)
         return Held(terminal=terminal, key=key, certificate_der=enrollment.certificate_chain_der[0])
 
@@ -135,13 +139,11 @@ class Doors:
         nonce = self.bench.registry.challenge(connection, serial_number=held.terminal.serial_number).nonce
         request = a_signing_request(nonce=nonce)
         content = to_be_signed(context=context, nonce=nonce, signing_request_der=request)
-        return self.grace.renew(
-            connection,
-            certificate_der=held.certificate_der,
-            signing_request_der=request,
-            signature=(signing_key or held.key).sign(content, ec.ECDSA(hashes.SHA256())),
-            request_id="request-2",
+        attempt = self.grace.attempt(
+            connection, certificate_der=held.certificate_der, request=signing_request_from_der(request)
         )
+        holder = prove_holder(attempt, (signing_key or held.key).sign(content, ec.ECDSA(hashes.SHA256())))
+        return self.grace.renew(connection, holder=holder, request_id="request-2")
 
     def use(self, connection: Connection, enrollment: Enrollment) -> None:
         """Call with a certificate for the first time."""
@@ -168,7 +170,7 @@ def the_doors(folder: Path, *, authority: Authority | None = None, policy: Regis
     now, announce = bench.clock.now, bench.announcements.announce
     changes = Changes(audit=bench.audit, announce=announce)
     issuance = Issuance(authority=bench.authority, policy=policy)
-    tickets = Tickets(now=now, changes=changes)
+    tickets = Tickets(now=now, changes=changes, revocations=bench.revocations)
     factory = FactoryEnrollments(
         now=now,
         makers=bench.makers,

@@ -172,6 +172,11 @@ class Factory:
         """What the platform is given of the firmware key."""
         return self.firmware_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
+    def renewed_root(self, **changes: Any) -> Holder:  # noqa: ANN401 - fields of a draft
+        """Return another certificate of the root's key and name, as a root is renewed."""
+        draft = an_authority_draft(f"{self.maker} root", path_length=1, key=self.root.key, **changes)
+        return Holder(certificate=signed(draft, by=None), key=draft.key)
+
     def make(self, serial_number: str, **changes: Any) -> Device:  # noqa: ANN401 - fields of a draft
         """Make a terminal."""
         holder = self.line.issue(a_device_draft(serial_number, **changes))

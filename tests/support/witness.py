@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from device_registry import Terminal
 from device_registry.changes import Changes
-from device_registry.revocation.restoration import Restoration
+from device_registry.revocation.restoration import Restoration, Restored, revoke_issuer_again
+from device_registry.revocation.revoked import RevocationKind
 from server.store import open_reader
 from tests.support.builders import OPERATOR, RegistryBench
 
@@ -40,4 +41,15 @@ def kinds(path: Path) -> list[str]:
 def restoration(bench: RegistryBench) -> Restoration:
     """Return what puts a restored database right."""
     changes = Changes(audit=bench.audit, announce=bench.announcements.announce)
-    return Restoration(now=bench.clock.now, revocations=bench.revocations, changes=changes, effects={})
+    return Restoration(
+        now=bench.clock.now,
+        revocations=bench.revocations,
+        changes=changes,
+        effects={RevocationKind.ISSUER: revoke_issuer_again},
+    )
+
+
+def reapply(bench: RegistryBench, connection: Connection, *, reason: str) -> Restored:
+    """Apply again what the witness has."""
+    mending = restoration(bench)
+    return mending.reapply(connection, mending.witnessed(), reason=reason, actor=OPERATOR)

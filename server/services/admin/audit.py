@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,9 @@ from shualian.admin.v1 import audit_pb2 as pb
 from shualian.admin.v1 import audit_pb2_grpc
 
 PAGE = 500
-"""Entries read at once, so that a long export holds no reader for long."""
+"""Entries read at once, so that a long export lets others have their turn."""
+PAGE_PATIENCE = timedelta(seconds=30)
+"""How long a page waits for somebody's walk: an export that has begun is not given up for it."""
 CHECKPOINTS_SHOWN = 100
 
 
@@ -42,7 +45,8 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         where, left = _filter(request), request.limit or None
         while True:
             size = PAGE if left is None else min(PAGE, left)
-            page = await self._unit_of_work.read(self._page(replace(where, limit=size)))
+            # A filter may have to look at every entry for a single page of them.
+            page = await self._unit_of_work.walk(self._page(replace(where, limit=size)), patience=PAGE_PATIENCE)
             for entry in page:
                 yield pb.ListEntriesResponse(entry=pb.AuditEntry(**asdict(entry)))
             left = None if left is None else left - len(page)
@@ -53,7 +57,7 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
 
     async def Verify(self, request: pb.VerifyRequest, _context: Context) -> pb.VerifyResponse:
         """Walk the chain."""
-        report, known = await self._unit_of_work.read(
+        report, known = await self._unit_of_work.walk(
             lambda connection: self._checkpoints.verify(connection, token=request.checkpoint or None)
         )
         return pb.VerifyResponse(

@@ -69,6 +69,7 @@ class AuthorityService(authority_pb2_grpc.AuthorityServiceServicer):
             lambda connection: self._issuers.activate(
                 connection,
                 issuer_id=request.issuer_id,
+                even_without_key=request.even_without_key,
                 reason=request.reason,
                 actor=caller.actor,
                 request_id=caller.request_id,

@@ -128,7 +128,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
 
     async def _audited(self, *, acts: bool) -> pb.FleetReport:
         caller = current_operator()
-        look = await self._unit_of_work.read(self._fleet.look)
+        look = await self._unit_of_work.walk(self._fleet.look)
         opened = await written_down(look, fleet=self._fleet, unit_of_work=self._unit_of_work)
         return _report(
             await self._unit_of_work.write(

@@ -6,11 +6,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from device_registry import store
 from device_registry.imports import ImportResult
-from device_registry.model import Terminal
+from device_registry.model import Terminal, TerminalState
+from device_registry.operators.roles import Role
 from device_registry.revocation.revoked import RevocationReason
-from server.administration.caller import current_operator
+from server.administration.caller import OperatorCaller, current_operator
 from server.interceptors.chain import Context
+from server.refusals import RoleMissingError
 from server.services.admin import convert, registry_records
 from server.services.admin.watching import Watches
 from server.store import UnitOfWork
@@ -114,6 +117,7 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         caller, new = current_operator(), request.terminal
 
         def register(connection: Connection) -> pb.RegisterTerminalResponse:
+            _refuse_to_undo(connection, new.serial_number, caller)
             terminal = self._registry.register(
                 connection,
                 serial_number=new.serial_number,
@@ -187,7 +191,8 @@ class RegistryService(registry_pb2_grpc.RegistryServiceServicer):
         self, request: pb.WatchTerminalsRequest, _context: Context
     ) -> AsyncIterator[pb.WatchTerminalsResponse]:
         """Send what is there, and from then on what changes."""
-        async for change in self._watches.watch(registry_records.roster_filter(request.filter)):
+        where, watcher = registry_records.roster_filter(request.filter), current_operator().actor
+        async for change in self._watches.watch(where, watcher=watcher):
             yield change
 
     async def IssueEnrollmentToken(
@@ -279,3 +284,14 @@ def _code(value: int) -> dict[str, RevocationReason]:
     """Return the code as a keyword, none when the decision's own usual one is meant."""
     code = convert.word_of(pb.RevocationCode, "REVOCATION_CODE", value, RevocationReason)
     return {} if code is None else {"code": code}
+
+
+def _refuse_to_undo(connection: Connection, serial_number: str, caller: OperatorCaller) -> None:
+    """Refuse to register anew what was revoked, unless the caller may revoke too: it retires the revoked one.
+
+    Raises:
+        RoleMissingError: the caller's role does not cover it; whose role does may also `RetireTerminal` first.
+    """
+    former = store.find_in_service(connection, serial_number)
+    if former is not None and former.state is TerminalState.REVOKED and not caller.role.covers(Role.SECURITY):
+        raise RoleMissingError(needed=Role.SECURITY.value)

@@ -1,6 +1,8 @@
 """Rollouts and the forecast, as operators ask for them."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -16,6 +18,8 @@ from shualian.admin.v1 import rollout_pb2_grpc
 
 LIMIT = 100
 PAGE_SIZE = 1_000
+PATIENCE = timedelta(seconds=10)
+"""How long a rollout waits for somebody else's walk through a table before its members are chosen."""
 
 Decision = pb.PauseRolloutRequest | pb.ResumeRolloutRequest | pb.CancelRolloutRequest
 
@@ -32,11 +36,15 @@ class RolloutService(rollout_pb2_grpc.RolloutServiceServicer):
         """Choose the terminals and begin."""
         caller = current_operator()
         plan = rollout_records.plan_of(request.plan)
+        choice = await self._unit_of_work.walk(
+            partial(self._rollouts.choose, plan=plan, idempotency_key=request.idempotency_key), patience=PATIENCE
+        )
 
         def start(connection: Connection) -> pb.Rollout:
             started = self._rollouts.start(
                 connection,
                 plan,
+                choice=choice,
                 reason=request.reason,
                 idempotency_key=request.idempotency_key,
                 actor=caller.actor,
@@ -95,7 +103,7 @@ class RolloutService(rollout_pb2_grpc.RolloutServiceServicer):
     async def Forecast(self, request: pb.ForecastRequest, _context: Context) -> pb.ForecastResponse:
         """Say which terminals will miss their rotation."""
         horizon = request.horizon.ToTimedelta() if request.HasField("horizon") else HORIZON
-        forecast = await self._unit_of_work.read(lambda connection: self._forecasts.take(connection, horizon=horizon))
+        forecast = await self._unit_of_work.walk(lambda connection: self._forecasts.take(connection, horizon=horizon))
         return rollout_records.forecast(forecast, limit=request.limit or LIMIT)
 
     async def _decided(self, decide: Callable[..., Rollout], request: Decision) -> pb.Rollout:

@@ -1,6 +1,7 @@
 """How is a fleet watched? By asking again and sending what differs: presence, derived from times, has no events."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,8 @@ WATCHED_MAX = 20_000
 """Terminals one watch follows; of more, the oldest."""
 WATCHES_MAX = 8
 """Watches open at once in one process (I11)."""
+WATCHES_EACH_MAX = 3
+"""Of these, what one operator may have; the others want to see something too."""
 TRY_AGAIN_AFTER = timedelta(seconds=30)
 ROWS_AT_ONCE = 2_000
 
@@ -30,17 +33,17 @@ class Watches:
     def __init__(self, *, unit_of_work: UnitOfWork, roster: Roster) -> None:
         self._unit_of_work = unit_of_work
         self._roster = roster
-        self._open = 0
+        self._open = Counter[str]()
 
-    async def watch(self, where: RosterFilter) -> AsyncIterator[pb.WatchTerminalsResponse]:
+    async def watch(self, where: RosterFilter, *, watcher: str) -> AsyncIterator[pb.WatchTerminalsResponse]:
         """Yield everybody the filter asks for, a mark, and from then on each change.
 
         Raises:
-            WatchesOpenError: too many watches are open.
+            WatchesOpenError: too many watches are open, or too many of this watcher's.
         """
-        if self._open >= WATCHES_MAX:
+        if self._open.total() >= WATCHES_MAX or self._open[watcher] >= WATCHES_EACH_MAX:
             raise WatchesOpenError(retry_after=TRY_AGAIN_AFTER)
-        self._open += 1
+        self._open[watcher] += 1
         try:
             known: dict[str, TerminalView] = {}
             is_first = True
@@ -53,9 +56,11 @@ class Watches:
                     yield pb.WatchTerminalsResponse(caught_up=len(found))
                 known, is_first = found, False
                 spent = monotonic() - began
-                await asyncio.sleep(max(ASKED_EVERY.total_seconds(), spent * self._open / SHARE_OF_TIME_MAX))
+                await asyncio.sleep(max(ASKED_EVERY.total_seconds(), spent * self._open.total() / SHARE_OF_TIME_MAX))
         finally:
-            self._open -= 1
+            self._open[watcher] -= 1
+            if not self._open[watcher]:
+                del self._open[watcher]
 
     async def _found(self, where: RosterFilter) -> dict[str, TerminalView]:
         """Return everybody the filter asks for now, read some at a time so that other reads get between."""

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SECONDS_MAX = 10.0
 NUMBERS = count(1)
+NOBODY = pb.WatchTerminalsRequest(filter=pb.TerminalFilter(region="none"))
 
 
 @asynccontextmanager
@@ -168,21 +169,60 @@ async def ban(operators: Operators, serial_number: str) -> None:
         await stub.BanTerminal(pb.BanTerminalRequest(terminal=serial_number, reason="a clone"))
 
 
-async def test_i11_so_many_watches_are_open_and_no_more(operators: Operators) -> None:
-    async with operators[Role.VIEWER].channel() as channel:
-        stub = RegistryServiceStub(channel)
-        nobody = pb.WatchTerminalsRequest(filter=pb.TerminalFilter(region="none"))
-        open_calls = [stub.WatchTerminals(nobody) for _ in range(8)]
+@asynccontextmanager
+async def watching(operator: EnrolledOperator, count: int) -> AsyncIterator["RegistryServiceAsyncStub"]:
+    """Have an operator hold so many watches open while the block runs."""
+    async with stub_of(operator) as stub:
+        open_calls = [stub.WatchTerminals(NOBODY) for _ in range(count)]
         for call in open_calls:
             first = await call.read()
             assert isinstance(first, pb.WatchTerminalsResponse)
             assert first.WhichOneof("change") == "caught_up"
-
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            async for _ in stub.WatchTerminals(nobody):
-                pass
+        yield stub
         for call in open_calls:
             call.cancel()
 
-    assert refusal(refused.value).reason == "TOO_MANY_WATCHES"
-    assert refusal(refused.value).retry_after
+
+async def one_more(stub: "RegistryServiceAsyncStub") -> str:
+    """Open one more watch and return how it ended, or that it did not."""
+    call = stub.WatchTerminals(NOBODY)
+    try:
+        await call.read()
+    except grpc.aio.AioRpcError as error:
+        refused = refusal(error)
+        return refused.reason if refused.retry_after else "no time to come back"
+    call.cancel()
+    return "watches"
+
+
+async def test_i11_so_many_watches_are_open_and_no_more(operators: Operators) -> None:
+    viewer, operator, security = (operators[role] for role in Role)
+    async with watching(viewer, 3), watching(operator, 3), watching(security, 2) as stub:
+        assert await one_more(stub) == "TOO_MANY_WATCHES"
+
+
+async def test_i11_one_operators_watches_leave_places_for_the_others(operators: Operators) -> None:
+    async with watching(operators[Role.VIEWER], 3) as stub, stub_of(operators[Role.OPERATOR]) as colleague:
+        assert await one_more(stub) == "TOO_MANY_WATCHES"
+        assert await one_more(colleague) == "watches"
+
+
+async def test_an_operator_does_not_undo_a_revocation_by_registering_anew(
+    running: RunningPlatform, operators: Operators
+) -> None:
+    former = await a_registered_terminal(running, serial_number="UNDONE")
+    async with stub_of(operators[Role.SECURITY]) as security, stub_of(operators[Role.OPERATOR]) as stub:
+        site = await a_site(stub)
+        row = a_row(site, 1, "UNDONE")
+        anew = pb.RegisterTerminalRequest(
+            terminal=pb.NewTerminal(**{name.name: value for name, value in row.ListFields() if name.name != "line"})
+        )
+        await security.RevokeTerminal(pb.RevokeTerminalRequest(terminal="UNDONE", reason="stolen"))
+
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.RegisterTerminal(anew)
+        assert refusal(refused.value).reason == "ROLE_MISSING"
+        shown = await stub.GetTerminal(pb.GetTerminalRequest(terminal=former.terminal_id))
+        assert shown.terminal.state == pb.TERMINAL_STATE_REVOKED
+
+        assert (await security.RegisterTerminal(anew)).terminal.state == pb.TERMINAL_STATE_REGISTERED

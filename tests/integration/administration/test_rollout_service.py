@@ -1,5 +1,7 @@
 """Commands and rollouts over the admin port, with a real terminal at the other end."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -12,6 +14,7 @@ from shualian.admin.v1 import rollout_pb2 as pb
 from shualian.admin.v1.command_pb2_grpc import CommandServiceStub
 from shualian.admin.v1.rollout_pb2_grpc import RolloutServiceStub
 from tests.integration.server.test_device import connected
+from tests.support.database import Database
 from tests.support.operators import EnrolledOperator, an_operator
 from tests.support.platform import EnrolledTerminal, Refusal, RunningPlatform, a_platform, an_enrolled_terminal, refusal
 
@@ -19,8 +22,8 @@ LOOK = command_pb2.Order(action=command_pb2.COMMAND_ACTION_COLLECT_DIAGNOSTICS)
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform(http={"enabled": False}) as platform:
+async def running(database: Database) -> AsyncIterator[RunningPlatform]:
+    async with a_platform(http={"enabled": False}, store={"url": database.url}) as platform:
         yield platform
 
 
@@ -150,3 +153,28 @@ async def test_the_forecast_counts_and_names(running: RunningPlatform, lin: Enro
         forecast = await RolloutServiceStub(channel).Forecast(request)
 
     assert (forecast.total, forecast.lapsed, list(forecast.laggards)) == (0, 0, [])
+
+
+async def test_members_are_chosen_beside_the_writer(running: RunningPlatform, lin: EnrolledOperator) -> None:
+    done = threading.Event()
+    async with lin.channel() as channel:
+        await RolloutServiceStub(channel).ListRollouts(pb.ListRolloutsRequest())  # that lin was here is noted by now
+        held = asyncio.create_task(running.write(lambda _connection: done.wait(20)))
+        plan = pb.RolloutPlan(order=LOOK, filter=registry_pb2.TerminalFilter(region="nowhere"))
+        said = await refused(
+            RolloutServiceStub(channel).StartRollout(pb.StartRolloutRequest(plan=plan, reason="a look"), timeout=10)
+        )
+    done.set()
+
+    assert said.reason == "ROLLOUT_EMPTY"
+    assert await held
+
+
+async def test_a_text_with_the_character_nul_is_refused_on_each_database(
+    terminal: EnrolledTerminal, lin: EnrolledOperator
+) -> None:
+    request = command_pb2.QueueCommandRequest(terminal=terminal.terminal_id, order=LOOK, reason="odd\0noises")
+    async with lin.channel() as channel:
+        said = await refused(CommandServiceStub(channel).QueueCommand(request))
+
+    assert (said.code, said.fields) == (grpc.StatusCode.INVALID_ARGUMENT, ("reason",))

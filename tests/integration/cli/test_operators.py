@@ -1,6 +1,7 @@
 """Operators at the command line: the first one is made on the platform's machine, and then they call from afar."""
 
 import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,18 @@ def test_the_same_verbs_reach_a_platform_from_afar_and_say_who_asked(ask: Ask, t
     ).read_bytes()
     assert added.json in here
     assert b"operator:alice" in trail
+
+
+def test_on_this_machine_it_is_the_account_that_asked_whatever_the_environment_says(
+    ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "alice")
+    monkeypatch.setenv("USER", "alice")
+    an_operator(ask, tmp_path / "alice")
+
+    (listed,) = ask("operator", "list", "--json").json["operators"]
+
+    assert listed["added_by"] == f"local:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def test_a_role_that_is_not_enough_is_told_with_the_one_that_is(ask: Ask, tmp_path: Path, port: str) -> None:

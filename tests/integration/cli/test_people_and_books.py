@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from face_pipeline import portrait
+from server.commands.mistakes import ExitCode
 from server.config import load_config
 from server.store.engine import BUSY_TIMEOUT
 from tests.integration.cli.conftest import Ask, Reply
@@ -182,3 +183,11 @@ def test_i06_a_posting_without_a_settlement_is_found(ask: Ask, tmp_path: Path) -
     assert (found.code, found.json["ok"]) == (1, False)
     assert (found.json["drifted"], found.json["unbalanced"], found.json["unexplained"]) == ([], [], ["settle:x"])
     assert "posted but not settled: settle:x" in ask("ledger", "verify").out
+
+
+@pytest.mark.usefixtures("site")
+def test_a_command_on_the_local_books_does_not_pretend_to_ask_a_server(ask: Ask) -> None:
+    refused = ask("--server", "127.0.0.1:1", "--as", "alice", "ledger", "verify", "--json")
+
+    assert refused.code == ExitCode.USAGE
+    assert "without --server" in refused.json["error"]["next"]

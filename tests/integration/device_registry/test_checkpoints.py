@@ -131,6 +131,21 @@ def test_an_entry_edited_since_the_last_checkpoint_is_never_signed(desk: Desk) -
         desk.sign(anew=True)
 
 
+def test_the_one_writer_walks_only_what_came_after_the_walk_beside_it(desk: Desk) -> None:
+    desk.write(4)
+    desk.sign()
+    with desk.engine.begin() as connection:
+        connection.execute(delete(audit_log).where(audit_log.c.entry_id == 4))
+        walked = desk.checkpoints.walk(connection, anew=True)
+        # As a sign that nothing before is read again; the next `verify` finds it.
+        connection.execute(update(audit_log).where(audit_log.c.entry_id == 2).values(actor="operator:nobody"))
+
+        made = desk.checkpoints.make(connection, walked=walked, anew=True)
+
+        assert (walked.entries, made.entries) == (3, 3)
+        assert desk.checkpoints.verify(connection)[0].broken_at == 2
+
+
 def test_an_auditor_checks_an_exported_log_without_the_platform(desk: Desk) -> None:
     desk.write(4)
     known = checkpoint_from_token(desk.sign(), desk.checkpoints.public_key_pem)
@@ -184,6 +199,24 @@ def test_a_checkpoint_is_due_after_an_hour_in_which_something_was_written(desk: 
     desk.sign()
     desk.clock.advance(HOUR)
     with desk.engine.begin() as connection:
+        assert not desk.checkpoints.is_due(connection, every=HOUR)
+
+
+def test_a_checkpoint_is_due_also_when_the_clock_was_far_ahead_once(desk: Desk) -> None:
+    desk.write()
+    desk.clock.advance(1000 * HOUR)
+    desk.sign()
+    desk.write()
+    desk.clock.advance(-1000 * HOUR)
+
+    with desk.engine.begin() as connection:
+        assert desk.checkpoints.is_due(connection, every=HOUR)
+    token = desk.sign()
+
+    with desk.engine.begin() as connection:
+        newest = desk.checkpoints.newest(connection)
+        assert newest is not None
+        assert (newest.checkpoint_id, newest.token) == (2, token)
         assert not desk.checkpoints.is_due(connection, every=HOUR)
 
 

@@ -353,3 +353,27 @@ def test_a_lifetime_is_the_actions_own_or_one_within_its_bounds(
     for wrong in (timedelta(seconds=59), timedelta(days=2)):
         with pytest.raises(FieldInvalidError):
             waits(wrong)
+
+
+def test_the_newest_word_counts_also_after_the_clock_was_set_back(
+    connection: Connection, bench: RegistryBench, terminal: Terminal
+) -> None:
+    unlock = queued(connection, bench, terminal, CommandAction.UNLOCK)
+    bench.clock.advance(timedelta(seconds=-3))
+    lock = queued(connection, bench, terminal, CommandAction.LOCK)
+
+    assert bench.commands.pending(connection, terminal.terminal_id) == [lock]
+    overruled = bench.commands.find(connection, unlock.command_id)
+    assert overruled.outcome is CommandOutcome.SUPERSEDED
+    assert lock.queued_at > unlock.queued_at
+
+
+def test_commands_are_delivered_in_the_order_they_were_given_also_after_the_clock_was_set_back(
+    connection: Connection, bench: RegistryBench, terminal: Terminal
+) -> None:
+    given = []
+    for action in (CommandAction.LOCK, CommandAction.COLLECT_DIAGNOSTICS, CommandAction.RESTART):
+        given.append(queued(connection, bench, terminal, action))
+        bench.clock.advance(timedelta(minutes=-1))
+
+    assert bench.commands.pending(connection, terminal.terminal_id) == given

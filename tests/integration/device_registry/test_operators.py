@@ -12,7 +12,7 @@ from device_registry import errors
 from device_registry.authority.keys import make_private_key
 from device_registry.authority.profiles import OPERATOR_URN
 from device_registry.model import IssuedCertificate
-from device_registry.operators.operators import Operator, Operators
+from device_registry.operators.operators import CERTIFICATES_PER_DAY_MAX, Operator, Operators
 from device_registry.operators.roles import OperatorState, Role
 from device_registry.revocation.revoked import RevocationKind
 from device_registry.tables import audit_log
@@ -113,6 +113,7 @@ def test_the_old_certificate_is_good_until_the_new_one_is_first_used(
     connection: Connection, operators: Operators
 ) -> None:
     _, old = added(connection, operators)
+    operators.first_use(connection, fingerprint=old.fingerprint)
     new = operators.renew(connection, name="alice", signing_request_der=a_signing_request())
 
     operators.admit(connection, old.fingerprint)
@@ -211,3 +212,60 @@ def test_a_restored_database_is_told_again_whom_it_had_locked_out(
     assert operators.one(connection, "alice").state is OperatorState.REVOKED
     with pytest.raises(errors.OperatorRevokedError):
         operators.admit(connection, issued.fingerprint)
+
+
+def test_a_certificate_that_was_renewed_and_never_used_is_closed_by_the_next_renewal(
+    connection: Connection, operators: Operators
+) -> None:
+    _, first = added(connection, operators)
+    operators.first_use(connection, fingerprint=first.fingerprint)
+    lost = operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+    second = operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+    assert operators.admit(connection, first.fingerprint)
+    assert operators.admit(connection, second.fingerprint)
+    with pytest.raises(errors.OperatorCertificateRetiredError):
+        operators.admit(connection, lost.fingerprint)
+
+
+def test_i11_an_operator_gets_so_many_certificates_a_day_and_no_more(
+    bench: RegistryBench, connection: Connection, operators: Operators
+) -> None:
+    added(connection, operators)
+    for _ in range(CERTIFICATES_PER_DAY_MAX - 1):
+        operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+    with pytest.raises(errors.OperatorRenewedOftenError) as refused:
+        operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+    assert refused.value.retry_after == timedelta(days=1)
+    bench.clock.advance(timedelta(days=1))
+    assert operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+
+def test_a_certificate_that_was_closed_in_the_moment_of_its_first_use_closes_no_other(
+    connection: Connection, operators: Operators
+) -> None:
+    _, first = added(connection, operators)
+    operators.first_use(connection, fingerprint=first.fingerprint)
+    overtaken = operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+    assert operators.admit(connection, overtaken.fingerprint).first_use_pending
+    second = operators.renew(connection, name="alice", signing_request_der=a_signing_request())
+
+    operators.first_use(connection, fingerprint=overtaken.fingerprint)
+
+    assert operators.admit(connection, first.fingerprint)
+    assert operators.admit(connection, second.fingerprint)
+
+
+def test_who_lapsed_and_is_added_again_keeps_nothing_open_from_before(
+    bench: RegistryBench, connection: Connection, operators: Operators
+) -> None:
+    _, lapsed = added(connection, operators, role=Role.VIEWER)
+    bench.clock.set(lapsed.not_after)
+
+    added(connection, operators, role=Role.SECURITY)
+
+    with pytest.raises(errors.OperatorCertificateRetiredError):
+        operators.admit(connection, lapsed.fingerprint)

@@ -31,6 +31,7 @@ from tests.support.builders import OPERATOR, RegistryBench, a_site, a_terminal
 M = MemberState
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 PLAN = RolloutPlan(action=CommandAction.COLLECT_DIAGNOSTICS, groups=("1", "50%"), pace_per_minute=600)
 
 
@@ -354,3 +355,40 @@ def test_the_census_counts_rollouts_and_the_members_of_open_ones(fleet: Fleet) -
 
     assert census.rollouts == {RolloutState.DONE: 1, RolloutState.RUNNING: 1}
     assert census.members == {M.QUEUED: 1, M.PENDING: 9}
+
+
+def stopped_by_one_failure(fleet: Fleet) -> Rollout:
+    rollout = fleet.start(replace(PLAN, groups=("100%",), failures_max=0))
+    fleet.advance(rollout)
+    fleet.answer(CommandOutcome.FAILED, only=[fleet.terminals[0].terminal_id])
+    rollout = fleet.advance(fleet.advance(rollout))
+    assert rollout.state is RolloutState.STOPPED
+    return rollout
+
+
+def test_a_clock_that_was_set_back_hides_no_failure_from_the_error_stop(fleet: Fleet) -> None:
+    rollout = stopped_by_one_failure(fleet)
+    fleet.bench.rollouts.resume(fleet.connection, rollout_id=rollout.rollout_id, reason="mended", actor=OPERATOR)
+    fleet.advance(rollout, -HOUR)
+    fleet.answer(CommandOutcome.FAILED, only=[fleet.terminals[1].terminal_id])
+
+    rollout = fleet.advance(rollout)
+
+    assert (rollout.state, rollout.state_reason) == (RolloutState.STOPPED, "1 failed, at most 0 may")
+
+
+def test_what_was_forgiven_stays_forgiven_when_the_clock_is_set_back(fleet: Fleet) -> None:
+    rollout = stopped_by_one_failure(fleet)
+    fleet.bench.clock.advance(-HOUR)
+    fleet.bench.rollouts.resume(fleet.connection, rollout_id=rollout.rollout_id, reason="mended", actor=OPERATOR)
+
+    assert fleet.advance(rollout).state is RolloutState.RUNNING
+
+
+def test_the_pace_goes_on_when_the_clock_is_set_back(fleet: Fleet) -> None:
+    rollout = fleet.start(replace(PLAN, groups=("100%",), pace_per_minute=3))
+    fleet.advance(rollout)
+
+    fleet.advance(rollout, -HOUR)
+
+    assert fleet.states(rollout)[M.QUEUED] == 6

@@ -18,10 +18,12 @@ from device_registry.changes import Changes
 from device_registry.commands.command_records import CommandOutcome
 from device_registry.commands.commands import Commands
 from device_registry.makers.makers import Makers
+from device_registry.revocation.revocation_log import Revocations
 from device_registry.rollouts.rollout_records import MemberState, Rollout, RolloutPlan, RolloutState
+from device_registry.rollouts.rollout_steps import PORTION
 from device_registry.rollouts.rollouts import Rollouts
 from device_registry.roster import Roster
-from device_registry.tables import audit_log, commands, rollout_members, sites, terminals, vitals
+from device_registry.tables import audit_log, commands, rollout_choices, rollout_members, sites, terminals, vitals
 from server.store import announce, open_engine
 from tests.support.builders import OPERATOR
 from tests.support.database import Database
@@ -40,7 +42,8 @@ def rollouts() -> Rollouts:
     """Return what a replica has: nothing but a way to the database."""
     audit, policy = AuditLog(now=now), RegistryPolicy()
     changes = Changes(audit=audit, announce=announce)
-    made = Commands(now=now, changes=changes, policy=policy, firmware=Makers(now=now, changes=changes))
+    makers = Makers(now=now, changes=changes, revocations=Revocations(now=now, announce=announce))
+    made = Commands(now=now, changes=changes, policy=policy, firmware=makers)
     return Rollouts(now=now, changes=changes, commands=made, roster=Roster(now=now, policy=policy))
 
 
@@ -153,11 +156,67 @@ def test_two_replicas_one_of_them_killed_give_each_terminal_its_command_exactly_
     assert queued - taken_back == TERMINALS
 
 
+def test_a_large_rollout_writes_its_members_in_portions_and_then_begins(database: Database) -> None:
+    work = rollouts()
+    with database.engine.begin() as connection:
+        a_fleet(connection)
+        choice = work.choose(connection, PLAN)
+        started = work.start(connection, PLAN, choice=choice, reason="a test", actor=OPERATOR)
+
+    written, states = [PORTION], [started.state]
+    while states[-1] is RolloutState.PREPARING:
+        with database.engine.begin() as connection:
+            assert rollouts().due(connection) == [started.rollout_id]  # any replica, whoever began
+            states.append(rollouts().advance(connection, started.rollout_id).state)
+            written.append(connection.execute(select(func.count()).select_from(rollout_members)).scalar_one())
+
+    assert written == list(range(PORTION, TERMINALS + 1, PORTION))
+    assert (states[-1], set(states[:-1])) == (RolloutState.RUNNING, {RolloutState.PREPARING})
+    with database.engine.begin() as connection:
+        members = work.members(connection, started.rollout_id, limit=TERMINALS)
+        kept = connection.execute(select(func.count()).select_from(rollout_choices)).scalar_one()
+        queued = connection.execute(select(func.count()).select_from(commands)).scalar_one()
+    assert choice is not None
+    assert [member.terminal_id for member in members] == list(choice.terminal_ids)
+    assert Counter(member.group_number for member in members) == {1: 20, 2: 180, 3: TERMINALS - 200}
+    assert (kept, queued) == (0, 0)
+
+
+def test_who_fits_is_fixed_when_a_large_rollout_starts(database: Database) -> None:
+    work = rollouts()
+    with database.engine.begin() as connection:
+        a_fleet(connection)
+        started = work.start(connection, PLAN, reason="a test", actor=OPERATOR)
+        connection.execute(update(terminals).values(state=TerminalState.SUSPENDED))
+
+    with database.engine.begin() as connection:
+        while work.find(connection, started.rollout_id).state is RolloutState.PREPARING:
+            work.advance(connection, started.rollout_id)
+        assert work.progress(connection, started).count(MemberState.PENDING) == TERMINALS
+
+
+def test_a_large_rollout_is_cancelled_before_all_its_members_are_written(database: Database) -> None:
+    work = rollouts()
+    with database.engine.begin() as connection:
+        a_fleet(connection)
+        started = work.start(connection, PLAN, reason="a test", actor=OPERATOR)
+        work.cancel(connection, rollout_id=started.rollout_id, reason="wrong region", actor=OPERATOR)
+        while work.due(connection):
+            work.advance(connection, started.rollout_id)
+
+        rollout = work.find(connection, started.rollout_id)
+        assert (rollout.state, rollout.closed_at is None) == (RolloutState.CANCELLED, False)
+        assert work.progress(connection, rollout).count(MemberState.SKIPPED) == PORTION
+        assert connection.execute(select(func.count()).select_from(rollout_choices)).scalar_one() == 0
+
+
 def test_the_pace_holds_for_all_replicas_together(database: Database) -> None:
     with database.engine.begin() as connection:
         a_fleet(connection)
         plan = RolloutPlan(action=CommandAction.COLLECT_DIAGNOSTICS, groups=("100%",), pace_per_minute=70)
         rollout = rollouts().start(connection, plan, reason="a test", actor=OPERATOR)
+        while rollouts().find(connection, rollout.rollout_id).state is RolloutState.PREPARING:
+            rollouts().advance(connection, rollout.rollout_id)
     one, other = database.another_engine(), database.another_engine()
 
     for engine in (one, other) * 4:

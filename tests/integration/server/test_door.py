@@ -363,7 +363,15 @@ async def test_the_http_port_shows_life_readiness_and_metrics(running: RunningPl
     assert status == 200
     assert json.loads(ready) == {
         "ready": True,
-        "checks": {"database": True, "events": True, "trust": True, "witness": True, "signing": True, "running": True},
+        "checks": {
+            "database": True,
+            "events": True,
+            "trust": True,
+            "witness": True,
+            "signing": True,
+            "witnessing": True,
+            "running": True,
+        },
     }
     assert 'shualian_ready{check="database"} 1.0' in metrics
 

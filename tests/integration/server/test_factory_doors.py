@@ -1,174 +1,32 @@
 """Factory identities, tickets and late renewals over gRPC: what a maker's firmware meets at the enrollment port."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 import uuid_utils
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
-from device_registry import Site, SiteKind, Terminal, TerminalClass, TerminalState
-from device_registry.authority.certificates import fingerprint_from_der
-from device_registry.enrollment.factory import to_be_signed
-from device_registry.enrollment.grace import GRACE_CONTEXT
-from device_registry.fleet.finding import Finding, FindingKind, Severity
+from device_registry import TerminalState
+from device_registry.fleet.finding import FindingKind, Severity
 from device_registry.tables import audit_log
-from shualian.terminal.v1 import enrollment_pb2, enrollment_pb2_grpc, settlement_pb2, settlement_pb2_grpc
+from shualian.terminal.v1 import enrollment_pb2
 from tests.support.clock import Clock
-from tests.support.factory import Device, Factory, an_approved_maker, an_approved_model, an_ec_key
+from tests.support.enrollment_port import DEVICE, HERON, LET_IN, Port, a_port, refused, today
+from tests.support.factory import Factory, an_approved_maker, an_ec_key
 from tests.support.platform import (
     ACTOR,
-    Refusal,
-    RunningPlatform,
-    a_platform,
-    chain_pem,
-    channel_to,
-    refusal,
     signing_request,
 )
-
-HERON = Factory()
-DEVICE = HERON.make("HD3-000017")
-LIFETIME = timedelta(days=30)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Identity:
-    """What a terminal holds after it enrolled."""
-
-    terminal_id: str
-    key: ec.EllipticCurvePrivateKey
-    chain_der: tuple[bytes, ...]
-
-    async def reason_met(self, running: RunningPlatform) -> str:
-        """Ask something harmless over mutual TLS; return the reason of the answer."""
-        async with channel_to(running, self.key, chain_pem(self.chain_der)) as channel:
-            stub = settlement_pb2_grpc.SettlementServiceStub(channel)
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await stub.GetSettlement(settlement_pb2.GetSettlementRequest(transaction_id=str(uuid_utils.uuid7())))
-        return refusal(caught.value).reason or caught.value.code().name
-
-
-LET_IN = "SETTLEMENT_NOT_FOUND"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Port:
-    """The enrollment port of a running platform, as a terminal's firmware uses it."""
-
-    running: RunningPlatform
-    clock: Clock
-    stub: "enrollment_pb2_grpc.EnrollmentServiceAsyncStub"
-
-    async def enroll(
-        self, device: Device, *, serial_number: str = "", installer: enrollment_pb2.Installer | None = None
-    ) -> Identity:
-        """Enroll with a factory identity."""
-        serial_number = serial_number or device.serial_number
-        key = an_ec_key()
-        nonce = (await self.stub.GetChallenge(enrollment_pb2.GetChallengeRequest(serial_number=serial_number))).nonce
-        request = signing_request(key, nonce)
-        proof = device.proof(nonce=nonce, signing_request_der=request)
-        answer = await self.stub.Enroll(
-            enrollment_pb2.EnrollRequest(
-                serial_number=serial_number,
-                signing_request_der=request,
-                factory_proof=enrollment_pb2.FactoryProof(
-                    certificate_chain_der=proof.certificate_chain_der, signature=proof.signature
-                ),
-                installer=installer,
-            )
-        )
-        return Identity(terminal_id=answer.terminal_id, key=key, chain_der=tuple(answer.certificate_chain_der))
-
-    async def renew_expired(self, held: Identity) -> Identity:
-        """Trade a lapsed certificate for a new one."""
-        key = an_ec_key()
-        ask = enrollment_pb2.GetChallengeRequest(serial_number=DEVICE.serial_number)
-        nonce = (await self.stub.GetChallenge(ask)).nonce
-        request = signing_request(key, nonce)
-        content = to_be_signed(context=GRACE_CONTEXT, nonce=nonce, signing_request_der=request)
-        answer = await self.stub.RenewExpired(
-            enrollment_pb2.RenewExpiredRequest(
-                certificate_der=held.chain_der[0],
-                signing_request_der=request,
-                signature=held.key.sign(content, ec.ECDSA(hashes.SHA256())),
-            )
-        )
-        return Identity(terminal_id=held.terminal_id, key=key, chain_der=tuple(answer.certificate_chain_der))
-
-    async def site(self, *, region: str = "330100") -> Site:
-        """Add a site."""
-        registry = self.running.domain.registry
-        return await self.running.write(
-            lambda connection: registry.add_site(
-                connection, name="Site", region=region, kind=SiteKind.HOSPITAL, actor=ACTOR
-            )
-        )
-
-    async def register(self, device: Device) -> Terminal:
-        """Register a device."""
-        site = await self.site()
-        return await self.running.write(
-            lambda connection: self.running.domain.registry.register(
-                connection,
-                serial_number=device.serial_number,
-                manufacturer=HERON.maker,
-                model="HD-3",
-                terminal_class=TerminalClass.FACE,
-                site_id=site.site_id,
-                certification_number="C-1",
-                record_number="R-1",
-                actor=ACTOR,
-            )
-        )
-
-    async def active(self) -> Identity:
-        """Register and enroll the device, and note the first use of its certificate."""
-        await self.register(DEVICE)
-        held = await self.enroll(DEVICE)
-        fingerprint = fingerprint_from_der(held.chain_der[0])
-        await self.running.write(
-            lambda connection: self.running.domain.registry.first_use(
-                connection, fingerprint=fingerprint, request_id=""
-            )
-        )
-        return held
-
-    async def findings(self) -> list[Finding]:
-        """Return what was found."""
-        return list(await self.running.platform.unit_of_work.read(self.running.domain.findings.list))
 
 
 @pytest.fixture
 async def port() -> AsyncIterator[Port]:
     """Run a platform whose clock is 35 days behind the real one, so that a certificate of today has really lapsed."""
     clock = Clock(datetime.now(UTC) - timedelta(days=35))
-    async with a_platform(now=clock.now, tls={"server_lifetime": timedelta(days=90)}) as running:
-
-        def approve(connection: Connection) -> None:
-            makers = running.domain.makers
-            an_approved_model(connection, makers, an_approved_maker(connection, makers, HERON))
-
-        await running.write(approve)
-        credentials = grpc.ssl_channel_credentials(root_certificates=running.root_pem)
-        async with grpc.aio.secure_channel(running.ready.enrollment, credentials) as channel:
-            yield Port(running=running, clock=clock, stub=enrollment_pb2_grpc.EnrollmentServiceStub(channel))
-
-
-async def refused(asking: object) -> Refusal:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await asking  # type: ignore[misc] # one of the port's coroutines
-    return refusal(caught.value)
-
-
-def today(port: Port) -> None:
-    """Let the platform's clock catch up with the real one."""
-    port.clock.set(datetime.now(UTC))
+    async with a_port(clock.now, clock) as port:
+        yield port
 
 
 # Enrollment ----------------------------------------------------------------------------------------
@@ -268,6 +126,20 @@ async def test_a_duplicate_serial_number_is_refused_and_stays_as_a_finding(port:
         Severity.CRITICAL,
     )
     assert finding.details["request_id"] == answer.request_id
+    assert await held.reason_met(port.running) == LET_IN
+
+
+async def test_another_makers_device_with_the_same_serial_number_is_no_finding(port: Port) -> None:
+    today(port)
+    held = await port.active()
+    egret = Factory(maker="Egret Systems")
+    makers = port.running.domain.makers
+    await port.running.write(lambda connection: an_approved_maker(connection, makers, egret))
+
+    answer = await refused(port.enroll(egret.make(DEVICE.serial_number)))
+
+    assert answer.reason == "MANUFACTURER_MISMATCH"
+    assert await port.findings() == []
     assert await held.reason_met(port.running) == LET_IN
 
 

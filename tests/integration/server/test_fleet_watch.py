@@ -147,6 +147,25 @@ async def test_replicas_do_not_audit_the_same_fleet_twice(database: Database, tm
     assert later.terminals == 1
 
 
+async def test_the_fleet_is_audited_also_when_the_clock_was_far_ahead_once(database: Database, tmp_path: Path) -> None:
+    bench = a_registry(tmp_path)
+    fleet = Fleet(
+        now=bench.clock.now,
+        findings=Findings(now=bench.clock.now, audit=bench.audit),
+        decisions={},
+        policy=load_risk_policy(),
+        activity=FleetActivity(),
+        zone=UTC,
+    )
+    async with a_unit_of_work(database.engine) as unit_of_work:
+        watch = FleetWatch(unit_of_work=unit_of_work, fleet=fleet, now=bench.clock.now, interval=HOUR)
+        bench.clock.advance(1000 * HOUR)
+        await watch.audit()
+        bench.clock.advance(-1000 * HOUR)
+
+        assert await watch.audit() is not None
+
+
 async def test_the_gauges_show_what_was_found_and_go_back_to_nothing() -> None:
     async with a_platform(http={"enabled": False}) as running:
         terminal = await an_enrolled_terminal(running)

@@ -91,6 +91,10 @@ class RevokingUnitOfWork:
         """Read."""
         return await self._fleet.unit_of_work.read(work)
 
+    async def read_at_once(self, work: Callable[[Connection], T]) -> T:
+        """Read."""
+        return await self._fleet.unit_of_work.read_at_once(work)
+
 
 class Caller:
     """As much of a call's context as the door looks at."""

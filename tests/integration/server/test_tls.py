@@ -9,8 +9,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import Connection
 
 from device_registry import Authority, CertificateLifetimes
+from device_registry.errors import IssuerNoneActiveError
+from device_registry.revocation.restoration import revoke_issuer_again
+from device_registry.revocation.revoked import RevocationKind
 from server.tls import TlsMaterialError
 from tests.support.authority import an_authority
 from tests.support.clock import Clock
@@ -68,6 +72,28 @@ async def test_material_that_cannot_be_used_changes_nothing_and_is_noticed() -> 
 
         assert await shown_certificate(running) == before
         assert running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE") == last_success
+
+
+async def test_i02_a_revoked_issuer_leaves_the_handshakes_trust_though_no_other_can_sign_a_chain() -> None:
+    async with a_platform(tls={"reload_interval": timedelta(milliseconds=100)}) as running:
+        domain, tls = running.domain, running.platform.tls
+        issuing, first = domain.authority.issuing_certificate, await shown_certificate(running)
+        issuer_id = domain.authority.issuer_id
+
+        def revoke_the_active_one(connection: Connection) -> None:  # as after a restore
+            entry = domain.revocations.note_revoked(
+                connection, kind=RevocationKind.ISSUER, subject=issuer_id, issuer_id=issuer_id
+            )
+            revoke_issuer_again(connection, entry)
+
+        await running.write(revoke_the_active_one)
+
+        async with asyncio.timeout(5):
+            while issuing.public_bytes(Encoding.PEM) in tls.material.trust_pem:  # noqa: ASYNC110  # no event
+                await asyncio.sleep(0.02)
+        assert await shown_certificate(running) == first
+        assert isinstance(domain.authority.what_prevents_signing(), IssuerNoneActiveError)
+        assert running.counted("issuing_certificate_expiry_timestamp_seconds") == 0
 
 
 async def test_a_configured_certificate_that_lapses_is_noticed_and_replaced_without_a_restart(tmp_path: Path) -> None:

@@ -119,11 +119,13 @@ async def test_a_revocation_that_cannot_be_witnessed_is_in_force_and_the_operato
             assert refusal(caught.value).reason == "REVOCATION_UNWITNESSED"
             assert refusal(await looked_up(own)).reason == "TERMINAL_REVOKED"
             status, _, body = await fetched(running, "/readyz")
-            assert (status, json.loads(body)["checks"]["witness"]) == (503, False)
+            checks = json.loads(body)["checks"]
+            assert (status, checks["witness"], checks["witnessing"]) == (200, True, False)
 
             rebuild = revocation_pb2_grpc.RevocationServiceStub(channel).RebuildWitness
-            answer = await rebuild(revocation_pb2.RebuildWitnessRequest(reason="removed by mistake"))
-            assert answer.witness.state == revocation_pb2.WITNESS_STATE_AGREES
+            with pytest.raises(grpc.aio.AioRpcError) as from_afar:
+                await rebuild(revocation_pb2.RebuildWitnessRequest(reason="removed by mistake"))
+            assert refusal(from_afar.value).reason == "LOCAL_ONLY"
 
 
 async def test_a_platform_on_a_restored_database_does_not_start(database: Database, folder: Path) -> None:

@@ -118,7 +118,7 @@ async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(
     async def hold_the_only_place(unit_of_work: UnitOfWork) -> None:
         while not inside.is_set():
             with suppress(StoreBusyError):  # the follower itself was reading just then
-                await unit_of_work.read(hold)
+                await unit_of_work.read_at_once(hold)
             await asyncio.sleep(0.001)
 
     async with (

@@ -86,7 +86,7 @@ async def test_a_call_whose_role_does_not_cover_it_never_reaches_the_service(con
 async def test_local_mode_is_the_account_with_every_right(context: Any) -> None:  # noqa: ANN401
     caller = await local_operator("lin")(context)
 
-    assert (caller.actor, caller.role) == ("operator:lin", Role.SECURITY)
+    assert (caller.actor, caller.role) == ("local:lin", Role.SECURITY)
 
 
 def demoted(door: Door) -> None:

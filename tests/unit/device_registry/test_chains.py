@@ -9,16 +9,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.enrollment.chains import (
     ChainRefusedError,
     FactoryIdentity,
     Fault,
     anchor_from_der,
     factory_identity,
+    recorded_root,
 )
 from device_registry.errors import FactoryRootRefusedError
 from tests.support.factory import (
@@ -42,7 +44,7 @@ RSA_2048 = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def proven(*chain: bytes, roots: tuple[bytes, ...] = (OTHER.root.der, HERON.root.der)) -> FactoryIdentity:
-    return factory_identity(chain, roots_der=roots, now=NOW)
+    return factory_identity(chain, roots=[recorded_root(der) for der in roots], now=NOW)
 
 
 def fault_of(*chain: bytes) -> Fault:
@@ -260,6 +262,41 @@ def test_of_two_roots_with_one_name_the_one_that_signed_is_found() -> None:
     assert proven(*device.chain_der, roots=(twin.root.der, HERON.root.der)).serial_number == SN
 
 
+@pytest.mark.parametrize("is_lapsed_first", [True, False])
+def test_of_two_roots_with_one_key_the_one_in_time_vouches(*, is_lapsed_first: bool) -> None:
+    lapsed = HERON.renewed_root(not_before=NOW - timedelta(days=9), not_after=NOW).der
+    roots = (lapsed, HERON.root.der) if is_lapsed_first else (HERON.root.der, lapsed)
+
+    assert proven(*HERON.make(SN).chain_der, roots=roots).root_fingerprint == fingerprint_from_der(HERON.root.der)
+
+
+def test_of_two_roots_with_one_key_in_time_the_first_vouches() -> None:
+    renewed = HERON.renewed_root().der
+
+    identity = proven(*HERON.make(SN).chain_der, roots=(renewed, HERON.root.der))
+
+    assert identity.root_fingerprint == fingerprint_from_der(renewed)
+
+
+X400_ADDRESS, EDI_PARTY_NAME = bytes.fromhex("3002a300"), bytes.fromhex("3002a500")
+
+
+@pytest.mark.parametrize("general_names", [X400_ADDRESS, EDI_PARTY_NAME])
+def test_a_kind_of_name_that_nobody_reads_is_refused_as_any_other_rubbish(general_names: bytes) -> None:
+    odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, general_names)
+    device = HERON.make(SN, others=((odd, False),))
+
+    assert fault_of(*device.chain_der) == Fault.UNREADABLE
+
+
+def test_a_string_of_a_kind_that_its_attribute_does_not_have_is_refused_as_any_other_rubbish() -> None:
+    leaf = HERON.make(SN).holder.der
+    place = leaf.index(b"Heron HD-3") - 2  # type and length of the common name
+    bit_string = leaf[:place] + b"\x03" + leaf[place + 1 :]
+
+    assert fault_of(bit_string, HERON.line.der) == Fault.UNREADABLE
+
+
 def test_a_root_whose_time_is_over_vouches_for_nobody() -> None:
     draft = an_authority_draft("Heron root 0", not_after=NOW)
     root = Holder(certificate=signed(draft, by=None), key=draft.key)
@@ -270,6 +307,7 @@ def test_a_root_whose_time_is_over_vouches_for_nobody() -> None:
     assert caught.value.fault is Fault.NOT_IN_TIME
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number", "ignore:Attribute's length")
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_no_single_changed_byte_goes_unnoticed(data: st.DataObject) -> None:

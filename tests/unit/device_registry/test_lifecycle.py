@@ -7,6 +7,7 @@ import pytest
 
 from device_registry import Terminal, TerminalClass, TerminalState
 from device_registry.errors import (
+    EvictionOfShutOutError,
     FieldInvalidError,
     IllegalTransitionError,
     TerminalBannedError,
@@ -50,18 +51,22 @@ LEGAL = {
     (S.ACTIVE, S.BANNED),
     (S.SUSPENDED, S.ACTIVE),
     (S.SUSPENDED, S.QUARANTINED),
-    (S.SUSPENDED, S.REGISTERED),
     (S.SUSPENDED, S.REVOKED),
     (S.SUSPENDED, S.BANNED),
     (S.QUARANTINED, S.ACTIVE),
     (S.QUARANTINED, S.SUSPENDED),
-    (S.QUARANTINED, S.REGISTERED),
     (S.QUARANTINED, S.REVOKED),
     (S.QUARANTINED, S.BANNED),
     (S.REVOKED, S.BANNED),
     (S.REVOKED, S.RETIRED),
     (S.BANNED, S.RETIRED),
 }
+
+
+@pytest.mark.parametrize("state", [S.SUSPENDED, S.QUARANTINED])
+def test_an_eviction_is_no_way_around_a_suspension(state: S) -> None:
+    with pytest.raises(EvictionOfShutOutError):
+        transition(replace(TERMINAL, state=state), S.REGISTERED, reason="asked for", actor="operator:lin", at=NOW)
 
 
 @pytest.mark.parametrize("origin", S)

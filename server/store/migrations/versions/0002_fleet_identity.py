@@ -251,6 +251,15 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_operator_certificates_operator_id"), ["operator_id"], unique=False)
 
     op.create_table(
+        "rollout_choices",
+        sa.Column("rollout_id", sa.String(length=36), nullable=False),
+        sa.Column("terminal_ids", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["rollouts.rollout_id"], name=op.f("fk_rollout_choices_rollout_id_rollouts")
+        ),
+        sa.PrimaryKeyConstraint("rollout_id", name=op.f("pk_rollout_choices")),
+    )
+    op.create_table(
         "firmware",
         sa.Column("firmware_id", sa.String(length=36), nullable=False),
         sa.Column("model_id", sa.String(length=36), nullable=False),
@@ -380,6 +389,7 @@ def downgrade() -> None:
         batch_op.drop_index("uq_firmware_model_id_version")
 
     op.drop_table("firmware")
+    op.drop_table("rollout_choices")
     with op.batch_alter_table("operator_certificates", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_operator_certificates_operator_id"))
 

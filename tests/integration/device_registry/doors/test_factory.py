@@ -5,15 +5,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
 from device_registry import CertificateStatus, TerminalClass, TerminalState
 from device_registry.enrollment.chains import Fault
 from device_registry.enrollment.factory import FactoryProof
+from device_registry.enrollment.roots import FactoryRoots
 from device_registry.errors import (
     CertificationLapsedError,
     ClassAboveModelError,
     FactoryProofRefusedError,
+    KeyReusedError,
     MakerWithdrawnError,
     ManufacturerMismatchError,
     ModelUnknownError,
@@ -114,9 +117,7 @@ def refused_proof(
     proof = change(DEVICE.proof(nonce=nonce, signing_request_der=request), nonce, request)
 
     with pytest.raises(FactoryProofRefusedError) as caught:
-        doors.factory.enroll(
-            connection, serial_number=DEVICE.serial_number, proof=proof, signing_request_der=request, request_id=""
-        )
+        doors.enroll_with(connection, proof, request, serial_number=DEVICE.serial_number)
     return caught.value.fault
 
 
@@ -160,9 +161,7 @@ def test_a_nonce_is_good_once(connection: Connection, doors: Doors) -> None:
         request = a_signing_request(nonce=nonce)
         proof = DEVICE.proof(nonce=nonce, signing_request_der=request)
         try:
-            doors.factory.enroll(
-                connection, serial_number=DEVICE.serial_number, proof=proof, signing_request_der=request, request_id=""
-            )
+            doors.enroll_with(connection, proof, request, serial_number=DEVICE.serial_number)
         except NonceRefusedError as error:
             assert expected is type(error)  # noqa: PT017 - the first round must not raise
         else:
@@ -183,6 +182,44 @@ def test_the_same_serial_number_of_another_maker_is_another_terminal(connection:
 
     with pytest.raises(ManufacturerMismatchError):
         doors.enroll(connection, EGRET.make(DEVICE.serial_number))
+
+
+def test_another_makers_word_leaves_a_good_terminal_alone(connection: Connection, doors: Doors) -> None:
+    doors.active(connection, DEVICE)
+
+    with pytest.raises(ManufacturerMismatchError):  # and no DuplicateSerialError, for which a terminal is locked up
+        doors.enroll(connection, EGRET.make(DEVICE.serial_number))
+
+
+# The factory key is for proofs only ----------------------------------------------------------------
+
+
+def test_the_factory_key_gets_no_certificate_at_the_factory_door(connection: Connection, doors: Doors) -> None:
+    doors.registered(connection, DEVICE)
+    nonce = doors.bench.registry.challenge(connection, serial_number=DEVICE.serial_number).nonce
+    request = a_signing_request(nonce=nonce, key=the_factory_key())
+    proof = DEVICE.proof(nonce=nonce, signing_request_der=request)
+
+    with pytest.raises(KeyReusedError):
+        doors.enroll_with(connection, proof, request, serial_number=DEVICE.serial_number)
+
+
+def test_the_factory_key_gets_no_certificate_at_a_renewal(connection: Connection, doors: Doors) -> None:
+    held = doors.active(connection, DEVICE)
+
+    with pytest.raises(KeyReusedError):
+        doors.bench.registry.renew(
+            connection,
+            terminal_id=held.terminal.terminal_id,
+            fingerprint=held.fingerprint,
+            signing_request_der=a_signing_request(key=the_factory_key()),
+            request_id="",
+        )
+
+
+def the_factory_key() -> ec.EllipticCurvePrivateKey:
+    assert isinstance(DEVICE.holder.key, ec.EllipticCurvePrivateKey)
+    return DEVICE.holder.key
 
 
 # What must be approved -----------------------------------------------------------------------------
@@ -211,6 +248,48 @@ def test_a_root_that_came_back_under_a_new_approval_is_good_again(connection: Co
     doors.registered(connection, DEVICE)
 
     assert doors.enroll(connection, DEVICE).certificate_chain_der
+
+
+def test_a_maker_that_was_approved_anew_with_a_renewed_root_is_good_again(connection: Connection, doors: Doors) -> None:
+    makers = doors.bench.makers
+    maker = makers.manufacturer_named(connection, HERON.maker)
+    makers.withdraw_manufacturer(connection, manufacturer_id=maker.manufacturer_id, actor=SECURITY, reason="audited")
+    again = makers.add_manufacturer(
+        connection,
+        name=HERON.maker,
+        root_certificates_der=[HERON.renewed_root().der],
+        firmware_key_der=None,
+        actor=SECURITY,
+        reason="audited again, the root is renewed",
+    )
+    an_approved_model(connection, makers, again)
+    doors.registered(connection, DEVICE)
+
+    assert doors.enroll(connection, DEVICE).certificate_chain_der
+
+
+def test_roots_are_parsed_once_and_a_new_maker_counts_at_once(connection: Connection, doors: Doors) -> None:
+    roots = FactoryRoots()
+    before = roots.all(connection)
+    plover = Factory(maker="Plover Works")
+    an_approved_maker(connection, doors.bench.makers, plover)
+
+    after = roots.all(connection)
+
+    assert {root.der for root in after} == {HERON.root.der, EGRET.root.der, plover.root.der}
+    assert all(root in after for root in before)
+    assert {id(root.certificate) for root in before} < {id(root.certificate) for root in after}
+
+
+def test_the_roots_of_a_withdrawn_maker_come_last(connection: Connection, doors: Doors) -> None:
+    roots = FactoryRoots()
+    for factory, other in ((HERON, EGRET), (EGRET, HERON)):
+        maker = doors.bench.makers.manufacturer_named(connection, factory.maker)
+        doors.bench.makers.withdraw_manufacturer(
+            connection, manufacturer_id=maker.manufacturer_id, actor=SECURITY, reason="audited"
+        )
+        assert [root.der for root in roots.all(connection)] == [other.root.der, factory.root.der]
+        an_approved_maker(connection, doors.bench.makers, factory)
 
 
 def test_an_unknown_or_withdrawn_model_does_not_enroll(connection: Connection, doors: Doors) -> None:

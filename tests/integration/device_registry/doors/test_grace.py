@@ -1,4 +1,4 @@
-"""A certificate that lapsed while its terminal was off: renewed once by its old key, in time, or not at all."""
+"""A certificate that lapsed while its terminal was off: renewed by its old key, in time, till a successor is used."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from device_registry import (
     TerminalState,
     admit,
 )
-from device_registry.authority.certificates import fingerprint_from_der
+from device_registry.authority.certificates import fingerprint_from_der, signing_request_from_der
 from device_registry.authority.keys import make_private_key
 from device_registry.enrollment.factory import FACTORY_CONTEXT
 from device_registry.errors import (
@@ -57,7 +57,7 @@ def test_a_lapsed_certificate_is_renewed_by_its_key_and_the_terminal_stays_who_i
     known = {it.fingerprint: it.status for it in doors.bench.registry.certificates(connection, terminal_id)}
     assert renewed.terminal_id == terminal_id
     assert doors.bench.registry.terminal(connection, terminal_id).state is TerminalState.ACTIVE
-    assert known == {held.fingerprint: CertificateStatus.RETIRED, fingerprint(renewed): CertificateStatus.CURRENT}
+    assert known == {held.fingerprint: CertificateStatus.SUPERSEDED, fingerprint(renewed): CertificateStatus.CURRENT}
     written = connection.execute(select(audit_log).where(audit_log.c.action == "certificate.renewed_in_grace")).one()
     assert f'"lapsed_seconds":{24 * 3600}' in written.details.replace(" ", "")
     standings = Standings()
@@ -67,9 +67,9 @@ def test_a_lapsed_certificate_is_renewed_by_its_key_and_the_terminal_stays_who_i
     admit(standing, doors.clock.now())
 
 
-def test_it_works_once(connection: Connection, doors: Doors, held: Held) -> None:
+def test_it_is_over_with_the_first_use_of_the_successor(connection: Connection, doors: Doors, held: Held) -> None:
     doors.clock.advance(LIFETIME)
-    doors.renew_expired(connection, held)
+    doors.use(connection, doors.renew_expired(connection, held))
 
     with pytest.raises(CertificateRetiredError):
         doors.renew_expired(connection, held)
@@ -167,6 +167,37 @@ def test_a_renewal_whose_answer_got_lost_before_the_lapse_does_not_strand_the_te
     assert good == [fingerprint(renewed)]
 
 
+def test_an_answer_that_got_lost_is_asked_for_again_and_its_certificate_is_good_for_nobody(
+    connection: Connection, doors: Doors, held: Held
+) -> None:
+    doors.clock.advance(LIFETIME + timedelta(days=1))
+    lost = doors.renew_expired(connection, held)
+    doors.clock.advance(timedelta(hours=1))
+
+    renewed = doors.renew_expired(connection, held)
+
+    known = {
+        it.fingerprint: it.status for it in doors.bench.registry.certificates(connection, held.terminal.terminal_id)
+    }
+    assert known == {
+        held.fingerprint: CertificateStatus.SUPERSEDED,
+        fingerprint(lost): CertificateStatus.RETIRED,
+        fingerprint(renewed): CertificateStatus.CURRENT,
+    }
+    with pytest.raises(CertificateRetiredError):
+        doors.use(connection, lost)
+    doors.use(connection, renewed)
+
+
+def test_asking_again_does_not_prolong_the_grace(connection: Connection, doors: Doors, held: Held) -> None:
+    doors.clock.advance(LIFETIME + timedelta(days=1))
+    doors.renew_expired(connection, held)
+    doors.clock.advance(GRACE - timedelta(days=1))
+
+    with pytest.raises(GraceOverError):
+        doors.renew_expired(connection, held)
+
+
 def test_only_the_old_key_proves_itself_and_only_for_this(connection: Connection, doors: Doors, held: Held) -> None:
     doors.clock.advance(LIFETIME)
 
@@ -191,12 +222,10 @@ def test_a_request_without_a_good_nonce_is_refused(connection: Connection, doors
     doors.clock.advance(LIFETIME)
 
     with pytest.raises(NonceRefusedError):
-        doors.grace.renew(
+        doors.grace.attempt(
             connection,
             certificate_der=held.certificate_der,
-            signing_request_der=a_signing_request(nonce=b"\x07" * 32),
-            signature=b"\x00" * 70,
-            request_id="",
+            request=signing_request_from_der(a_signing_request(nonce=b"\x07" * 32)),
         )
 
 

@@ -7,12 +7,19 @@ from sqlalchemy import Engine
 
 from device_registry import Authority, Terminal
 from device_registry.revocation.testimony import Testimony
+from device_registry.revocation.witness import WitnessFile
 from tests.support.builders import RegistryBench, a_registry, a_terminal
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere" / "revocations.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def _begun(path: Path) -> None:
+    """Make the empty file, as a platform does when it starts for the first time."""
+    WitnessFile(path).create()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from device_registry.revocation.testimony import WitnessState
 from device_registry.tables import revocations as table
 from tests.support.backup import a_backup
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site, a_terminal
-from tests.support.witness import asked, decide, kinds, restoration
+from tests.support.witness import asked, decide, kinds, reapply, restoration
 
 S = TerminalState
 T = TypeVar("T")
@@ -51,9 +51,9 @@ def test_what_was_taken_is_taken_again_after_a_restore(
     restore()
 
     with engine.begin() as connection:
-        report, restored = restoration(bench).reapply(connection, reason="backup of last night", actor=OPERATOR)
+        restored = reapply(bench, connection, reason="backup of last night")
 
-    assert report.state is WitnessState.AGREES
+    assert asked(engine, kept.compare).state is WitnessState.AGREES
     assert restored.terminals_moved == 1
     with engine.begin() as connection:
         assert bench.registry.terminal(connection, terminal.terminal_id).state is state
@@ -75,7 +75,7 @@ def test_a_lifted_ban_is_lifted_again_and_a_release_released(
     restore()
 
     with engine.begin() as connection:
-        restoration(bench).reapply(connection, reason="backup of last night", actor=OPERATOR)
+        reapply(bench, connection, reason="backup of last night")
 
         assert bench.registry.terminal(connection, banned.terminal_id).state is S.RETIRED
         assert bench.registry.terminal(connection, paused.terminal_id).state is S.ACTIVE
@@ -95,7 +95,7 @@ def test_a_terminal_registered_after_the_backup_stays_unknown_and_its_ban_holds(
     restore()
 
     with engine.begin() as connection:
-        _, restored = restoration(bench).reapply(connection, reason="backup of last night", actor=OPERATOR)
+        restored = reapply(bench, connection, reason="backup of last night")
 
         assert (restored.taken_over, restored.unknown) == (2, 2)
         with pytest.raises(TerminalBannedError):
@@ -121,7 +121,7 @@ def test_what_a_restored_database_revoked_unwitnessed_is_kept(
     decide(engine, blind, "ban", second)  # by something that does not know of the witness
 
     with engine.begin() as connection:
-        _, restored = restoration(bench).reapply(connection, reason="backup of last night", actor=OPERATOR)
+        restored = reapply(bench, connection, reason="backup of last night")
     asked(engine, kept.keep)
 
     assert (restored.taken_over, restored.appended_again) == (2, 2)
@@ -149,7 +149,7 @@ def test_a_database_changed_by_hand_is_noticed(
 
     assert asked(engine, kept.compare).state is WitnessState.ROLLED_BACK
     with engine.begin() as connection:
-        restoration(bench).reapply(connection, reason="somebody was at the database", actor=OPERATOR)
+        reapply(bench, connection, reason="somebody was at the database")
     assert asked(engine, kept.compare).state is WitnessState.AGREES
 
 
@@ -164,7 +164,8 @@ def test_a_witness_changed_by_hand_is_noticed_and_can_be_rebuilt(
     with pytest.raises(WitnessBrokenError):
         asked(engine, kept.compare)
     with engine.begin() as connection:
-        restoration(bench).rebuild_witness(connection, reason="disk error", actor=OPERATOR)
+        restoration(bench).note_rebuild(connection, reason="disk error", actor=OPERATOR)
+    asked(engine, restoration(bench).rebuild_witness)
 
     assert path.read_text() == former
     assert [it.name for it in path.parent.glob("revocations.jsonl.2*")]  # the damaged one is kept

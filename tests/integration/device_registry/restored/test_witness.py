@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import TypeVar
 
@@ -141,6 +142,43 @@ def test_a_restored_backup_is_noticed_and_takes_no_further_revocation(
         decide(engine, bench, "suspend", terminal)
 
 
+def test_what_the_witness_said_is_remembered_while_its_disk_is_away(
+    engine: Engine, bench: RegistryBench, kept: comparing.Testimony, path: Path, terminal: Terminal
+) -> None:
+    restore = a_backup(engine)
+    decide(engine, bench, "revoke", terminal)
+    asked(engine, kept.keep)
+    path.unlink()
+
+    restore()
+
+    with pytest.raises(RevocationsRolledBackError):
+        asked(engine, kept.keep)
+    with pytest.raises(RevocationsRolledBackError):
+        decide(engine, bench, "suspend", terminal)
+
+
+def test_a_witness_is_there_in_every_moment_in_which_it_is_written_anew(tmp_path: Path) -> None:
+    witness, missed, done = WitnessFile(tmp_path / "witness.jsonl"), [], threading.Event()
+    witness.create()
+
+    def watch() -> None:
+        while not done.is_set():
+            if not witness.exists():
+                missed.append(1)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for number in range(100):
+        witness.replace([{"entry_id": number}], aside=f"{number:03}")
+    done.set()
+    watcher.join()
+
+    assert missed == []
+    assert [line["entry_id"] for line in witness.lines()] == [99]
+    assert [line["entry_id"] for line in WitnessFile(tmp_path / "witness.jsonl.099").lines()] == [98]
+
+
 def test_a_lost_witness_is_an_error_and_no_hindrance_to_a_revocation(
     engine: Engine, bench: RegistryBench, kept: comparing.Testimony, path: Path, terminal: Terminal
 ) -> None:
@@ -159,6 +197,8 @@ def test_a_lost_witness_is_an_error_and_no_hindrance_to_a_revocation(
 def test_a_platform_that_never_revoked_anything_makes_the_file_by_itself(
     engine: Engine, kept: comparing.Testimony, path: Path
 ) -> None:
+    path.unlink()
+
     assert asked(engine, kept.compare).state is WitnessState.AGREES
 
     assert path.read_bytes() == b""

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shualian/admin/v1/authority.proto\x12\x11shualian.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x02\n\x06Issuer\x12\x11\n\tissuer_id\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.shualian.admin.v1.IssuerState\x12/\n\x0bstate_since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12/\n\x0bprepared_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bkey_backend\x18\x06 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\x16\n\x0esubject_key_id\x18\x08 \x01(\t\x12-\n\tnot_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63\x65rtificate_der\x18\n \x01(\x0c\x12\x11\n\tterminals\x18\x0b \x01(\x05\x12\x12\n\ndependents\x18\x0c \x01(\x05\"\x14\n\x12ListIssuersRequest\"\x93\x01\n\x13ListIssuersResponse\x12*\n\x07issuers\x18\x01 \x03(\x0b\x32\x19.shualian.admin.v1.Issuer\x12\x11\n\tterminals\x18\x02 \x01(\x05\x12\x1f\n\x17root_fingerprint_sha256\x18\x03 \x01(\t\x12\x1c\n\x14root_certificate_der\x18\x04 \x01(\x0c\"2\n\x14PrepareIssuerRequest\x12\x1a\n\x06reason\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"}\n\x15PrepareIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\x12\x1b\n\x13signing_request_der\x18\x02 \x01(\x0c\x12\x1c\n\x14root_certificate_der\x18\x03 \x01(\x0c\"e\n\x14InstallIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12#\n\x0f\x63\x65rtificate_der\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80@\"B\n\x15InstallIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"]\n\x15\x41\x63tivateIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"C\n\x16\x41\x63tivateIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"Z\n\x12TaintIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"@\n\x13TaintIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"s\n\x13RevokeIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x16\n\x0e\x65ven_if_in_use\x18\x03 \x01(\x08\"A\n\x14RevokeIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer*\xae\x01\n\x0bIssuerState\x12\x1c\n\x18ISSUER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15ISSUER_STATE_PREPARED\x10\x01\x12\x17\n\x13ISSUER_STATE_ACTIVE\x10\x02\x12\x19\n\x15ISSUER_STATE_OUTGOING\x10\x03\x12\x18\n\x14ISSUER_STATE_TAINTED\x10\x04\x12\x18\n\x14ISSUER_STATE_REVOKED\x10\x05\x32\xde\x04\n\x10\x41uthorityService\x12\\\n\x0bListIssuers\x12%.shualian.admin.v1.ListIssuersRequest\x1a&.shualian.admin.v1.ListIssuersResponse\x12\x62\n\rPrepareIssuer\x12\'.shualian.admin.v1.PrepareIssuerRequest\x1a(.shualian.admin.v1.PrepareIssuerResponse\x12\x62\n\rInstallIssuer\x12\'.shualian.admin.v1.InstallIssuerRequest\x1a(.shualian.admin.v1.InstallIssuerResponse\x12\x65\n\x0e\x41\x63tivateIssuer\x12(.shualian.admin.v1.ActivateIssuerRequest\x1a).shualian.admin.v1.ActivateIssuerResponse\x12\\\n\x0bTaintIssuer\x12%.shualian.admin.v1.TaintIssuerRequest\x1a&.shualian.admin.v1.TaintIssuerResponse\x12_\n\x0cRevokeIssuer\x12&.shualian.admin.v1.RevokeIssuerRequest\x1a\'.shualian.admin.v1.RevokeIssuerResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shualian/admin/v1/authority.proto\x12\x11shualian.admin.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x02\n\x06Issuer\x12\x11\n\tissuer_id\x18\x01 \x01(\t\x12-\n\x05state\x18\x02 \x01(\x0e\x32\x1e.shualian.admin.v1.IssuerState\x12/\n\x0bstate_since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cstate_reason\x18\x04 \x01(\t\x12/\n\x0bprepared_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bkey_backend\x18\x06 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\x12\x16\n\x0esubject_key_id\x18\x08 \x01(\t\x12-\n\tnot_after\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63\x65rtificate_der\x18\n \x01(\x0c\x12\x11\n\tterminals\x18\x0b \x01(\x05\x12\x12\n\ndependents\x18\x0c \x01(\x05\"\x14\n\x12ListIssuersRequest\"\x93\x01\n\x13ListIssuersResponse\x12*\n\x07issuers\x18\x01 \x03(\x0b\x32\x19.shualian.admin.v1.Issuer\x12\x11\n\tterminals\x18\x02 \x01(\x05\x12\x1f\n\x17root_fingerprint_sha256\x18\x03 \x01(\t\x12\x1c\n\x14root_certificate_der\x18\x04 \x01(\x0c\"2\n\x14PrepareIssuerRequest\x12\x1a\n\x06reason\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"}\n\x15PrepareIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\x12\x1b\n\x13signing_request_der\x18\x02 \x01(\x0c\x12\x1c\n\x14root_certificate_der\x18\x03 \x01(\x0c\"e\n\x14InstallIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12#\n\x0f\x63\x65rtificate_der\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x05\x10\x01\x18\x80@\"B\n\x15InstallIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"w\n\x15\x41\x63tivateIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x18\n\x10\x65ven_without_key\x18\x03 \x01(\x08\"C\n\x16\x41\x63tivateIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"Z\n\x12TaintIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"@\n\x13TaintIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer\"s\n\x13RevokeIssuerRequest\x12(\n\tissuer_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\x12\x1a\n\x06reason\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\x12\x16\n\x0e\x65ven_if_in_use\x18\x03 \x01(\x08\"A\n\x14RevokeIssuerResponse\x12)\n\x06issuer\x18\x01 \x01(\x0b\x32\x19.shualian.admin.v1.Issuer*\xae\x01\n\x0bIssuerState\x12\x1c\n\x18ISSUER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15ISSUER_STATE_PREPARED\x10\x01\x12\x17\n\x13ISSUER_STATE_ACTIVE\x10\x02\x12\x19\n\x15ISSUER_STATE_OUTGOING\x10\x03\x12\x18\n\x14ISSUER_STATE_TAINTED\x10\x04\x12\x18\n\x14ISSUER_STATE_REVOKED\x10\x05\x32\xde\x04\n\x10\x41uthorityService\x12\\\n\x0bListIssuers\x12%.shualian.admin.v1.ListIssuersRequest\x1a&.shualian.admin.v1.ListIssuersResponse\x12\x62\n\rPrepareIssuer\x12\'.shualian.admin.v1.PrepareIssuerRequest\x1a(.shualian.admin.v1.PrepareIssuerResponse\x12\x62\n\rInstallIssuer\x12\'.shualian.admin.v1.InstallIssuerRequest\x1a(.shualian.admin.v1.InstallIssuerResponse\x12\x65\n\x0e\x41\x63tivateIssuer\x12(.shualian.admin.v1.ActivateIssuerRequest\x1a).shualian.admin.v1.ActivateIssuerResponse\x12\\\n\x0bTaintIssuer\x12%.shualian.admin.v1.TaintIssuerRequest\x1a&.shualian.admin.v1.TaintIssuerResponse\x12_\n\x0cRevokeIssuer\x12&.shualian.admin.v1.RevokeIssuerRequest\x1a\'.shualian.admin.v1.RevokeIssuerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,8 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKEISSUERREQUEST'].fields_by_name['issuer_id']._serialized_options = b'\272H\022r\0202\016^[0-9a-f]{16}$'
   _globals['_REVOKEISSUERREQUEST'].fields_by_name['reason']._loaded_options = None
   _globals['_REVOKEISSUERREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\007r\005\020\001\030\364\003'
-  _globals['_ISSUERSTATE']._serialized_start=1521
-  _globals['_ISSUERSTATE']._serialized_end=1695
+  _globals['_ISSUERSTATE']._serialized_start=1547
+  _globals['_ISSUERSTATE']._serialized_end=1721
   _globals['_ISSUER']._serialized_start=119
   _globals['_ISSUER']._serialized_end=490
   _globals['_LISTISSUERSREQUEST']._serialized_start=492
@@ -68,17 +68,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSTALLISSUERRESPONSE']._serialized_start=946
   _globals['_INSTALLISSUERRESPONSE']._serialized_end=1012
   _globals['_ACTIVATEISSUERREQUEST']._serialized_start=1014
-  _globals['_ACTIVATEISSUERREQUEST']._serialized_end=1107
-  _globals['_ACTIVATEISSUERRESPONSE']._serialized_start=1109
-  _globals['_ACTIVATEISSUERRESPONSE']._serialized_end=1176
-  _globals['_TAINTISSUERREQUEST']._serialized_start=1178
-  _globals['_TAINTISSUERREQUEST']._serialized_end=1268
-  _globals['_TAINTISSUERRESPONSE']._serialized_start=1270
-  _globals['_TAINTISSUERRESPONSE']._serialized_end=1334
-  _globals['_REVOKEISSUERREQUEST']._serialized_start=1336
-  _globals['_REVOKEISSUERREQUEST']._serialized_end=1451
-  _globals['_REVOKEISSUERRESPONSE']._serialized_start=1453
-  _globals['_REVOKEISSUERRESPONSE']._serialized_end=1518
-  _globals['_AUTHORITYSERVICE']._serialized_start=1698
-  _globals['_AUTHORITYSERVICE']._serialized_end=2304
+  _globals['_ACTIVATEISSUERREQUEST']._serialized_end=1133
+  _globals['_ACTIVATEISSUERRESPONSE']._serialized_start=1135
+  _globals['_ACTIVATEISSUERRESPONSE']._serialized_end=1202
+  _globals['_TAINTISSUERREQUEST']._serialized_start=1204
+  _globals['_TAINTISSUERREQUEST']._serialized_end=1294
+  _globals['_TAINTISSUERRESPONSE']._serialized_start=1296
+  _globals['_TAINTISSUERRESPONSE']._serialized_end=1360
+  _globals['_REVOKEISSUERREQUEST']._serialized_start=1362
+  _globals['_REVOKEISSUERREQUEST']._serialized_end=1477
+  _globals['_REVOKEISSUERRESPONSE']._serialized_start=1479
+  _globals['_REVOKEISSUERRESPONSE']._serialized_end=1544
+  _globals['_AUTHORITYSERVICE']._serialized_start=1724
+  _globals['_AUTHORITYSERVICE']._serialized_end=2330
 # @@protoc_insertion_point(module_scope)

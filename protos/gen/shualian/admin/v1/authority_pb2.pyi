@@ -293,19 +293,23 @@ class ActivateIssuerRequest(_message.Message):
 
     ISSUER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EVEN_WITHOUT_KEY_FIELD_NUMBER: _builtins.int
     issuer_id: _builtins.str
     """Which; PREPARED and installed, or OUTGOING to go back to it."""
     reason: _builtins.str
     """Why; it stands in the audit trail. Nothing personal."""
+    even_without_key: _builtins.bool
+    """Activate it although its key does not sign at this server: it is at the others, or will be brought."""
     def __init__(
         self,
         *,
         issuer_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        even_without_key: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer_id", b"issuer_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["even_without_key", b"even_without_key", "issuer_id", b"issuer_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

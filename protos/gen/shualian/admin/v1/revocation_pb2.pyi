@@ -46,6 +46,14 @@ class _RevocationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revoca
     """An issuing authority with all it has signed."""
     REVOCATION_KIND_OPERATOR: _RevocationKind.ValueType  # 10
     """An operator's certificate."""
+    REVOCATION_KIND_MAKER: _RevocationKind.ValueType  # 11
+    """The approval of a manufacturer."""
+    REVOCATION_KIND_MODEL: _RevocationKind.ValueType  # 12
+    """The approval of a model."""
+    REVOCATION_KIND_TICKET: _RevocationKind.ValueType  # 13
+    """An installer's ticket."""
+    REVOCATION_KIND_ROLE: _RevocationKind.ValueType  # 14
+    """A part of what an operator may do."""
 
 class RevocationKind(_RevocationKind, metaclass=_RevocationKindEnumTypeWrapper):
     """What an entry is about."""
@@ -72,6 +80,14 @@ REVOCATION_KIND_ISSUER: RevocationKind.ValueType  # 9
 """An issuing authority with all it has signed."""
 REVOCATION_KIND_OPERATOR: RevocationKind.ValueType  # 10
 """An operator's certificate."""
+REVOCATION_KIND_MAKER: RevocationKind.ValueType  # 11
+"""The approval of a manufacturer."""
+REVOCATION_KIND_MODEL: RevocationKind.ValueType  # 12
+"""The approval of a model."""
+REVOCATION_KIND_TICKET: RevocationKind.ValueType  # 13
+"""An installer's ticket."""
+REVOCATION_KIND_ROLE: RevocationKind.ValueType  # 14
+"""A part of what an operator may do."""
 Global___RevocationKind: _TypeAlias = RevocationKind  # noqa: Y015
 
 class _WitnessState:
@@ -124,9 +140,9 @@ class Revocation(_message.Message):
     kind: Global___RevocationKind.ValueType
     """What it is about."""
     subject: _builtins.str
-    """Id of the terminal or issuer, or name of the operator."""
+    """Id of the terminal, issuer, manufacturer, model or ticket, or name of the operator."""
     code: _builtins.str
-    """Why, in the words of RFC 5280, section 5.3.1, e.g. KEY_COMPROMISE."""
+    """Why, in the words of RFC 5280, section 5.3.1, e.g. KEY_COMPROMISE; of a ROLE, the role that was left, e.g. VIEWER."""
     serial_number: _builtins.str
     """The device's serial number; empty where the entry is about no device."""
     factory_key_sha256: _builtins.str
@@ -329,6 +345,7 @@ class ReapplyResponse(_message.Message):
     CERTIFICATES_REVOKED_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
     APPENDED_AGAIN_FIELD_NUMBER: _builtins.int
+    ISSUER_MISSING_FIELD_NUMBER: _builtins.int
     taken_over: _builtins.int
     """Entries that the database lacked and has now."""
     terminals_moved: _builtins.int
@@ -339,6 +356,8 @@ class ReapplyResponse(_message.Message):
     """Entries about terminals and certificates that the database does not know: they cannot come in anyway."""
     appended_again: _builtins.int
     """Entries that the database had written since, which stand after those of the witness now."""
+    issuer_missing: _builtins.bool
+    """No issuing authority is active now, because the one that was is revoked: prepare and activate another."""
     @_builtins.property
     def witness(self) -> Global___Witness:
         """How both compare now."""
@@ -352,10 +371,11 @@ class ReapplyResponse(_message.Message):
         certificates_revoked: _builtins.int = ...,
         unknown: _builtins.int = ...,
         appended_again: _builtins.int = ...,
+        issuer_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["witness", b"witness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended_again", b"appended_again", "certificates_revoked", b"certificates_revoked", "taken_over", b"taken_over", "terminals_moved", b"terminals_moved", "unknown", b"unknown", "witness", b"witness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appended_again", b"appended_again", "certificates_revoked", b"certificates_revoked", "issuer_missing", b"issuer_missing", "taken_over", b"taken_over", "terminals_moved", b"terminals_moved", "unknown", b"unknown", "witness", b"witness"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,8 @@ class _RolloutStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RolloutS
     """Every member is settled."""
     ROLLOUT_STATE_CANCELLED: _RolloutState.ValueType  # 5
     """Ended by an operator."""
+    ROLLOUT_STATE_PREPARING: _RolloutState.ValueType  # 6
+    """Its members are being written down; the first group's turn comes then."""
 
 class RolloutState(_RolloutState, metaclass=_RolloutStateEnumTypeWrapper):
     """Where a rollout stands."""
@@ -57,6 +59,8 @@ ROLLOUT_STATE_DONE: RolloutState.ValueType  # 4
 """Every member is settled."""
 ROLLOUT_STATE_CANCELLED: RolloutState.ValueType  # 5
 """Ended by an operator."""
+ROLLOUT_STATE_PREPARING: RolloutState.ValueType  # 6
+"""Its members are being written down; the first group's turn comes then."""
 Global___RolloutState: _TypeAlias = RolloutState  # noqa: Y015
 
 class _MemberState:

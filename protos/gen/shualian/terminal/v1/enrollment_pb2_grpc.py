@@ -79,8 +79,8 @@ class EnrollmentServiceServicer:
 
     def RenewExpired(self, request, context):
         """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
-        terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
-        DeviceService.RenewCertificate instead.
+        terminal's class, and until the new one is first used: that retires the lapsed one. A certificate that is still good
+        renews with DeviceService.RenewCertificate instead.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,8 +41,8 @@ class EnrollmentServiceStub:
     """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate."""
     RenewExpired: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RenewExpiredRequest, _enrollment_pb2.RenewExpiredResponse]
     """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
-    terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
-    DeviceService.RenewCertificate instead.
+    terminal's class, and until the new one is first used: that retires the lapsed one. A certificate that is still good
+    renews with DeviceService.RenewCertificate instead.
     """
     GetTrustBundle: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.GetTrustBundleRequest, _enrollment_pb2.GetTrustBundleResponse]
     """Returns the certificates a terminal needs to trust this platform."""
@@ -60,8 +60,8 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     """Exchanges a one-time enrollment token, or a factory identity, and a signing request for an operational certificate."""
     RenewExpired: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RenewExpiredRequest, _enrollment_pb2.RenewExpiredResponse]  # type: ignore[assignment]
     """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
-    terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
-    DeviceService.RenewCertificate instead.
+    terminal's class, and until the new one is first used: that retires the lapsed one. A certificate that is still good
+    renews with DeviceService.RenewCertificate instead.
     """
     GetTrustBundle: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.GetTrustBundleRequest, _enrollment_pb2.GetTrustBundleResponse]  # type: ignore[assignment]
     """Returns the certificates a terminal needs to trust this platform."""
@@ -94,8 +94,8 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrollment_pb2.RenewExpiredResponse, _abc.Awaitable[_enrollment_pb2.RenewExpiredResponse]]:
         """Exchanges a certificate that has lapsed, and a signing request, for a new one; within a grace that depends on the
-        terminal's class, and once: the lapsed certificate is retired by it. A certificate that is still good renews with
-        DeviceService.RenewCertificate instead.
+        terminal's class, and until the new one is first used: that retires the lapsed one. A certificate that is still good
+        renews with DeviceService.RenewCertificate instead.
         """
 
     @_abc_1.abstractmethod
