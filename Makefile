@@ -65,7 +65,7 @@ check: $(VENV)/.installed ## lint, types, import arrows, contract, printed docs
 	$(BIN)/shualian docs check
 
 test: setup ## every test, with the coverage bound of the domain packages
-	$(BIN)/pytest -n 2 --dist loadfile $(DOMAIN) --cov-branch --cov-fail-under=90
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(DOMAIN) --cov-branch --cov-fail-under=90
 
 system: setup ## the system tests alone: real processes, real sockets
 	$(BIN)/pytest -n 2 --dist loadfile tests/system

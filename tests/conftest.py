@@ -9,6 +9,12 @@ from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase
 from tests.support.postgres import PostgresServer
 
 
+@pytest.hookimpl(trylast=True)  # after the shuffle
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the system tests first: a few of them last a minute, and one that begins last keeps everybody waiting."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """Return the PostgreSQL server of this test process; it starts when the first test needs it."""

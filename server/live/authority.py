@@ -25,11 +25,13 @@ class AuthorityWatch:
         self._authority = authority
         self._tls = tls
         self._following: set[asyncio.Task[None]] = set()
+        self._is_behind = False
 
     def wake(self) -> None:
         """Follow soon, in a task of its own: a token that does not answer holds up no one."""
+        self._is_behind = True  # also for the task under way, which may have read before this came
         if not self._following:
-            task = asyncio.create_task(self._follow_once())
+            task = asyncio.create_task(self._catch_up())
             self._following.add(task)
             task.add_done_callback(self._following.discard)
 
@@ -44,11 +46,13 @@ class AuthorityWatch:
             log.info("issuers_followed", active=self._authority.issuer_id)
         await asyncio.to_thread(self._tls.reload_if_due)
 
-    async def _follow_once(self) -> None:
-        try:
-            await self.follow()
-        except (RegistryError, StoreError, TlsMaterialError) as error:  # the job tries again, and is seen to fail
-            log.warning("issuers_not_followed", reason=error.reason, detail=str(error))
+    async def _catch_up(self) -> None:
+        while self._is_behind:
+            self._is_behind = False
+            try:
+                await self.follow()
+            except (RegistryError, StoreError, TlsMaterialError) as error:  # the job tries again, and is seen to fail
+                log.warning("issuers_not_followed", reason=error.reason, detail=str(error))
 
 
 def trust_check(tls: ServerTls, authority: Authority, now: Callable[[], datetime]) -> Callable[[], Awaitable[bool]]:

@@ -1,4 +1,7 @@
-"""The benches that start a platform of their own: each runs, at the smallest size, and says what it promises to say."""
+"""Two benches that start a platform of their own run at the smallest size and say what they promise to say.
+
+`handshakes` and `fleet` stand on the same parts; `make bench` runs them all.
+"""
 
 import json
 import subprocess
@@ -15,15 +18,8 @@ ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 240
 
 KEYS = {
-    "handshakes": (
-        "handshake_ratio handshakes_per_second handshakes_bare_per_second handshake_server_ms handshake_bare_server_ms"
-    ),
     "enrollments": (
         "enrollment_ratio enrollments_per_second enrollments_bare_per_second enrollment_server_ms enrollment_settings"
-    ),
-    "fleet": (
-        "fleet_terminals fleet_rss_kib_each fleet_connects_per_second fleet_connect_server_ms fleet_idle_cpu_percent "
-        "fleet_back_after_restart_seconds fleet_back_after_crash_seconds fleet_settings"
     ),
     "revocation": (
         "revocation_terminals revocation_many revocation_p50_ms revocation_p99_ms revocation_max_ms "
@@ -45,21 +41,19 @@ def measured(*arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(SECONDS_MAX)
-@pytest.mark.parametrize("name", ["handshakes", "enrollments"])
-def test_a_rate_is_measured_beside_its_yardstick(name: str) -> None:
-    figures = measured(name)
+def test_a_rate_is_measured_beside_its_yardstick() -> None:
+    figures = measured("enrollments")
 
-    assert KEYS[name].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
+    assert KEYS["enrollments"].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
     assert all(value > 0 for value in figures.values() if isinstance(value, float))
 
 
 @pytest.mark.timeout(SECONDS_MAX)
-@pytest.mark.parametrize("name", ["fleet", "revocation"])
-def test_a_few_terminals_are_measured_as_ten_thousand_are(name: str) -> None:
-    figures = measured(name, "--terminals", "10")
+def test_a_few_terminals_are_measured_as_ten_thousand_are() -> None:
+    figures = measured("revocation", "--terminals", "10")
 
-    assert KEYS[name].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
-    assert figures[f"{name}_terminals"] == 10
+    assert KEYS["revocation"].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
+    assert figures["revocation_terminals"] == 10
 
 
 def test_a_measurement_that_does_not_exist_is_told_with_those_that_do() -> None:

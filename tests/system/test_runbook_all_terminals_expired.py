@@ -58,7 +58,8 @@ async def enrolled_while_it_was_up(platform: Deployment, boxes: list[Box], *, fa
     plant = a_plant(platform.folder / "plant")
     plant.make(serial_number=factory_made.serial_number, state=factory_made.state, now=MADE_AT)
     clock = Clock(datetime.now(UTC) - LONG_AGO)
-    async with a_platform(folder=platform.data_dir, now=clock.now, tls={"server_lifetime": SERVER_LIFE}) as past:
+    settings = {"tls": {"server_lifetime": SERVER_LIFE}, "diagnostics": {"enabled": False}}
+    async with a_platform(folder=platform.data_dir, now=clock.now, **settings) as past:
         platform.stage.known["ready"] = asdict(past.ready)
         at_the_same_ports(platform)
         ids = await past.write(partial(approve_and_register, past, plant, boxes))
