@@ -191,6 +191,10 @@ def _certificate(der: bytes) -> x509.Certificate:
         raise ChainRefusedError(fault=Fault.UNREADABLE, detail="no X.509 certificate in DER") from error
     if certificate.version is not x509.Version.v3:
         raise ChainRefusedError(fault=Fault.UNREADABLE, detail="not X.509 version 3")
+    # Nothing signs the number of unused bits before the signature, and a reader takes 1 where the last bit is 0: one
+    # certificate would have two forms.
+    if not der.endswith(b"\x00" + certificate.signature):
+        raise ChainRefusedError(fault=Fault.UNREADABLE, detail="its signature is not a whole number of bytes")
     return certificate
 
 

@@ -297,6 +297,14 @@ def test_a_string_of_a_kind_that_its_attribute_does_not_have_is_refused_as_any_o
     assert fault_of(bit_string, HERON.line.der) == Fault.UNREADABLE
 
 
+def test_a_signature_that_claims_unused_bits_is_refused_although_nothing_signs_their_number() -> None:
+    device = next(made for made in map(HERON.make, [SN] * 64) if made.holder.certificate.signature[-1] % 2 == 0)
+    leaf = bytearray(device.holder.der)
+    leaf[-len(device.holder.certificate.signature) - 1] = 1
+
+    assert fault_of(bytes(leaf), HERON.line.der) == Fault.UNREADABLE
+
+
 def test_a_root_whose_time_is_over_vouches_for_nobody() -> None:
     draft = an_authority_draft("Heron root 0", not_after=NOW)
     root = Holder(certificate=signed(draft, by=None), key=draft.key)
