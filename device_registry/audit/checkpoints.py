@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from device_registry.audit.log import AuditLog, AuditReport
 from device_registry.errors import AuditRolledBackError, CheckpointInvalidError
@@ -26,6 +26,7 @@ from device_registry.tables import audit_checkpoints, microseconds_from_time, ti
 TYPE = "shualian-audit-checkpoint+jwt"
 _HEADER = {"alg": "ES256", "typ": TYPE}
 _LAST = select(audit_checkpoints).order_by(audit_checkpoints.c.checkpoint_id.desc())
+_LAST_NUMBER = select(func.max(audit_checkpoints.c.checkpoint_id))
 _FIRST = select(audit_checkpoints).order_by(audit_checkpoints.c.checkpoint_id)
 
 
@@ -52,6 +53,14 @@ class Checkpoint:
         return AuditReport(entries=self.entries, head=self.head, broken_at=None)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """A log that was found whole, and the newest checkpoint that it was compared with."""
+
+    former: Checkpoint | None
+    report: AuditReport
+
+
 class Checkpoints:
     """Makes checkpoints, keeps them in two places, and compares the log with them."""
 
@@ -74,8 +83,10 @@ class Checkpoints:
         )
         """What an auditor needs to check a checkpoint without asking us."""
 
-    def walk(self, connection: Connection, *, anew: bool = False) -> AuditReport:
+    def walk(self, connection: Connection, *, anew: bool = False) -> Walked:
         """Walk what was written since the newest checkpoint; the checkpoint itself must still be part of the log.
+
+        Reads the file too, which may take long: not for the one writer.
 
         Args:
             connection: for reading.
@@ -86,14 +97,16 @@ class Checkpoints:
         """
         former = self.newest(connection)
         if former is None or anew:
-            return _whole(self._audit.verify(connection), signed_entries=former.entries if former else 0)
-        return _whole(self._audit.verify_since(connection, former.report), signed_entries=former.entries)
+            report = self._audit.verify(connection)
+        else:
+            report = self._audit.verify_since(connection, former.report)
+        return Walked(former=former, report=_whole(report, signed_entries=former.entries if former else 0))
 
     def make(
         self,
         connection: Connection,
         *,
-        walked: AuditReport | None = None,
+        walked: Walked | None = None,
         reason: str = "",
         actor: str = "",
         request_id: str = "",
@@ -103,7 +116,7 @@ class Checkpoints:
 
         Args:
             connection: in a transaction that is committed.
-            walked: what was walked a moment ago; only the rest is walked then.
+            walked: what was walked a moment ago, on a reader; only the rest is walked then, and no file is read.
             reason: why, where somebody asked for it.
             actor: who asked; empty for the hourly one, which is no entry of its own.
             request_id: of the call.
@@ -112,11 +125,8 @@ class Checkpoints:
         Raises:
             AuditRolledBackError: it contradicts, and nobody said that this is in order; or it is broken in itself.
         """
-        former = self.newest(connection)
-        if walked is not None:
-            _whole(self._audit.verify_since(connection, walked), signed_entries=walked.entries)
-        else:
-            self.walk(connection, anew=anew)
+        walked = walked or self.walk(connection, anew=anew)
+        _whole(self._audit.verify_since(connection, walked.report), signed_entries=walked.report.entries)
         if actor:
             self._audit.append(
                 connection,
@@ -127,7 +137,10 @@ class Checkpoints:
                 request_id=request_id,
             )
         entries, head = self._audit.head(connection)
-        return self._signed(connection, entries, head, number=former.checkpoint_id + 1 if former else 1)
+        # Another replica may have made one meanwhile; one that only the file has was made before a restore.
+        last = connection.scalar(_LAST_NUMBER) or 0
+        number = max(last, walked.former.checkpoint_id if walked.former else 0) + 1
+        return self._signed(connection, entries, head, number=number)
 
     def is_due(self, connection: Connection, *, every: timedelta) -> bool:
         """Return whether something was written that is not signed, and the last time was not a moment ago."""

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
+from functools import partial
 
 from device_registry.audit.checkpoints import Checkpoint, Checkpoints
-from device_registry.audit.log import AuditReport
 from server.store import WALK_PATIENCE, UnitOfWork
+
+KEPT_PATIENCE = timedelta(seconds=30)
+"""How long a checkpoint that was made waits for somebody's walk before it is copied to the file."""
 
 
 class CheckpointKeeper:
-    """Makes checkpoints for one process; the one that is first serves all replicas."""
+    """Makes checkpoints for one process; the one that is first serves all replicas.
+
+    Whatever walks the log or touches the file does it on the lane of walks: neither a payment nor a look-up waits for
+    a long log, or for a disk that does not answer.
+    """
 
     def __init__(
         self, *, unit_of_work: UnitOfWork, checkpoints: Checkpoints, now: Callable[[], datetime], every: timedelta
@@ -27,10 +32,11 @@ class CheckpointKeeper:
         Raises:
             AuditRolledBackError: the log contradicts the checkpoint before; nothing is signed.
         """
-        if await self._unit_of_work.read(lambda connection: self._checkpoints.is_due(connection, every=self._every)):
+        is_due = partial(self._checkpoints.is_due, every=self._every)
+        if await self._unit_of_work.walk(is_due, patience=self._every):
             await self.make(patience=self._every)
         else:
-            await self._unit_of_work.read(self._checkpoints.keep)
+            await self._unit_of_work.walk(self._checkpoints.keep, patience=self._every)
 
     async def make(
         self,
@@ -41,16 +47,12 @@ class CheckpointKeeper:
         anew: bool = False,
         patience: timedelta = WALK_PATIENCE,
     ) -> Checkpoint:
-        """Sign the log as it stands; the walk happens on a lane of its own, so that nobody's payment waits for it."""
-
-        def walked(connection: Connection) -> AuditReport:
-            return self._checkpoints.walk(connection, anew=anew)
-
-        report = await self._unit_of_work.walk(walked, patience=patience)
+        """Sign the log as it stands."""
+        walked = await self._unit_of_work.walk(partial(self._checkpoints.walk, anew=anew), patience=patience)
         made = await self._unit_of_work.write(
             lambda connection: self._checkpoints.make(
-                connection, walked=report, reason=reason, actor=actor, request_id=request_id, anew=anew
+                connection, walked=walked, reason=reason, actor=actor, request_id=request_id, anew=anew
             )
         )
-        await self._unit_of_work.read(self._checkpoints.keep)
+        await self._unit_of_work.walk(self._checkpoints.keep, patience=KEPT_PATIENCE)
         return made

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, delete, update
 
 from device_registry.audit.checkpoints import Checkpoints, checkpoint_from_token
 from device_registry.audit.log import AuditEntry, AuditFilter, AuditLog, verify_entries
-from device_registry.errors import AuditRolledBackError, CheckpointInvalidError
+from device_registry.errors import AuditRolledBackError, CheckpointInvalidError, WitnessBrokenError
 from device_registry.revocation.witness import WitnessFile
 from device_registry.tables import audit_checkpoints, audit_log
 from tests.support.backup import a_backup
@@ -142,8 +142,24 @@ def test_the_one_writer_walks_only_what_came_after_the_walk_beside_it(desk: Desk
 
         made = desk.checkpoints.make(connection, walked=walked, anew=True)
 
-        assert (walked.entries, made.entries) == (3, 3)
+        assert (walked.report.entries, made.entries) == (3, 3)
         assert desk.checkpoints.verify(connection)[0].broken_at == 2
+
+
+def test_the_one_writer_does_not_ask_the_file(desk: Desk, tmp_path: Path) -> None:
+    desk.write(2)
+    desk.sign()
+    desk.write(2)
+    (file,) = tmp_path.rglob("*.jsonl")
+    with desk.engine.begin() as connection:
+        walked = desk.checkpoints.walk(connection)
+        file.write_text("a disk that answers nonsense\n")
+
+        made = desk.checkpoints.make(connection, walked=walked)
+
+        assert (made.checkpoint_id, made.entries) == (2, 4)
+        with pytest.raises(WitnessBrokenError):
+            desk.checkpoints.newest(connection)
 
 
 def test_an_auditor_checks_an_exported_log_without_the_platform(desk: Desk) -> None:
