@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from device_registry import store
 from device_registry.audit.log import AuditLog
 from device_registry.errors import TransitionLostError
-from device_registry.lifecycle import Transition, refuse_actor
+from device_registry.lifecycle import Transition
+from device_registry.wording import refuse_actor
 
 Announce = Callable[[Connection, str, str], None]
 """Writes an event (topic, subject) in the caller's transaction; `server.store.events.announce` is one."""

@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from device_registry import lifecycle, store
 from device_registry.changes import Changes
-from device_registry.errors import IllegalTransitionError, SerialNumberTakenError, TerminalUnknownError
+from device_registry.errors import IllegalTransitionError, SerialNumberTakenError
 from device_registry.model import Terminal, TerminalState
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind, RevocationReason
 
 _S = TerminalState
-_KINDS: Mapping[TerminalState, RevocationKind] = MappingProxyType(
+KINDS: Mapping[TerminalState, RevocationKind] = MappingProxyType(
     {
         _S.SUSPENDED: RevocationKind.SUSPENSION,
         _S.QUARANTINED: RevocationKind.QUARANTINE,
@@ -25,7 +25,7 @@ _KINDS: Mapping[TerminalState, RevocationKind] = MappingProxyType(
     }
 )
 """What the log of revocations calls a decision; one that it does not name takes nothing from anybody."""
-_CLOSING = frozenset({_S.REGISTERED, _S.REVOKED, _S.BANNED})
+CLOSING = frozenset({_S.REGISTERED, _S.REVOKED, _S.BANNED})
 """Decisions that end certificates and open tokens too."""
 
 
@@ -49,34 +49,34 @@ class Decisions:
         code: RevocationReason = RevocationReason.UNSPECIFIED,
     ) -> Terminal:
         """Move a terminal on somebody's word, with all that follows, and return it as it is then."""
-        terminal = self._terminal(connection, terminal_id)
+        terminal = store.the_terminal(connection, terminal_id)
         now = self._now()
         change = lifecycle.transition(terminal, target, reason=reason, actor=actor, at=now)
-        if target in _KINDS:
-            self._note(connection, terminal, _KINDS[target], code)
-        if target in _CLOSING:
+        if target in KINDS:
+            self._note(connection, terminal, KINDS[target], code)
+        if target in CLOSING:
             self._revocations.close_certificates(connection, terminal_id=terminal_id, code=code, at=now)
             store.close_tokens(connection, terminal_id=terminal_id, at=now)
         self._changes.move(connection, change, request_id=request_id)
-        return self._terminal(connection, terminal_id)
+        return store.the_terminal(connection, terminal_id)
 
     def resume(self, connection: Connection, terminal_id: str, *, reason: str, actor: str, request_id: str) -> Terminal:
         """Let a suspended or quarantined terminal in again."""
-        terminal = self._terminal(connection, terminal_id)
+        terminal = store.the_terminal(connection, terminal_id)
         if terminal.state is _S.ENROLLED:  # becomes ACTIVE by its first call alone
             raise IllegalTransitionError(terminal_id=terminal_id, state=terminal.state, wanted=_S.ACTIVE)
         return self.move(connection, terminal_id, _S.ACTIVE, reason=reason, actor=actor, request_id=request_id)
 
     def retire(self, connection: Connection, terminal_id: str, *, reason: str, actor: str, request_id: str) -> Terminal:
         """Close the file of a revoked terminal; a ban is lifted by `unban` alone."""
-        terminal = self._terminal(connection, terminal_id)
+        terminal = store.the_terminal(connection, terminal_id)
         if terminal.state is _S.BANNED:
             raise IllegalTransitionError(terminal_id=terminal_id, state=terminal.state, wanted=_S.RETIRED)
         return self.move(connection, terminal_id, _S.RETIRED, reason=reason, actor=actor, request_id=request_id)
 
     def unban(self, connection: Connection, terminal_id: str, *, reason: str, actor: str, request_id: str) -> Terminal:
         """Lift a ban: the terminal is retired, its serial number and factory key may be registered again."""
-        terminal = self._terminal(connection, terminal_id)
+        terminal = store.the_terminal(connection, terminal_id)
         if terminal.state is not _S.BANNED:
             raise IllegalTransitionError(terminal_id=terminal_id, state=terminal.state, wanted=_S.RETIRED)
         self._note(connection, terminal, RevocationKind.UNBAN, RevocationReason.REMOVE_FROM_CRL)
@@ -91,12 +91,6 @@ class Decisions:
         if former.state is not _S.REVOKED:
             raise SerialNumberTakenError(serial_number=serial_number, terminal_id=former.terminal_id)
         self.retire(connection, former.terminal_id, reason="registered anew", actor=actor, request_id=request_id)
-
-    def _terminal(self, connection: Connection, terminal_id: str) -> Terminal:
-        terminal = store.find_terminal(connection, terminal_id)
-        if terminal is None:
-            raise TerminalUnknownError(terminal_id=terminal_id)
-        return terminal
 
     def _note(self, connection: Connection, terminal: Terminal, kind: RevocationKind, code: RevocationReason) -> None:
         self._revocations.note_revoked(

@@ -6,16 +6,13 @@ from datetime import datetime
 
 from device_registry.errors import (
     EvictionOfShutOutError,
-    FieldInvalidError,
     IllegalTransitionError,
     TerminalBannedError,
     TerminalRetiredError,
     TerminalRevokedError,
 )
 from device_registry.model import Terminal, TerminalState
-
-REASON_LENGTH_MAX = 500
-ACTOR_LENGTH_MAX = 128
+from device_registry.wording import refuse_actor, refuse_reason
 
 _S = TerminalState
 
@@ -59,12 +56,6 @@ def refuse_out_of_service(terminal: Terminal) -> None:
         raise TerminalRetiredError(terminal_id=terminal.terminal_id)
 
 
-def refuse_actor(actor: str) -> None:
-    """Raise when nobody is named as the one who acts."""
-    if not actor.strip() or len(actor) > ACTOR_LENGTH_MAX:
-        raise FieldInvalidError(field="actor", detail=f"1 to {ACTOR_LENGTH_MAX} characters")
-
-
 def is_legal(origin: TerminalState, target: TerminalState) -> bool:
     """Return whether a terminal may go from one state to the other."""
     return target in TRANSITIONS[origin]
@@ -76,8 +67,7 @@ def transition(terminal: Terminal, target: TerminalState, *, reason: str, actor:
         raise EvictionOfShutOutError(terminal_id=terminal.terminal_id, state=terminal.state, wanted=target)
     if not is_legal(terminal.state, target):
         raise IllegalTransitionError(terminal_id=terminal.terminal_id, state=terminal.state, wanted=target)
-    if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
-        raise FieldInvalidError(field="reason", detail=f"1 to {REASON_LENGTH_MAX} characters")
+    refuse_reason(reason)
     refuse_actor(actor)
     return Transition(
         terminal_id=terminal.terminal_id,

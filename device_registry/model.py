@@ -52,6 +52,10 @@ class CertificateStatus(StrEnum):
     """Withdrawn."""
 
 
+OPEN_STATUSES = (CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED)
+"""Those of certificates that open the door, as long as their time lasts."""
+
+
 class Presence(StrEnum):
     """What can be said of a terminal's control stream; derived from times, never stored."""
 

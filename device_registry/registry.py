@@ -24,7 +24,6 @@ from device_registry.enrollment.renewal import Renewals
 from device_registry.errors import (
     FieldInvalidError,
     SiteUnknownError,
-    TerminalUnknownError,
 )
 from device_registry.fleet import census
 from device_registry.fleet.census import Census
@@ -46,6 +45,7 @@ from device_registry.model import (
 )
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationReason
+from device_registry.wording import refuse_text
 
 _SERIAL_NUMBER = re.compile(r"[A-Za-z0-9._-]{1,64}")  # enrollment.proto
 _TEXT_LENGTH_MAX = 128
@@ -82,8 +82,8 @@ class Registry:
         self, connection: Connection, *, name: str, region: str, kind: SiteKind, actor: str, request_id: str = ""
     ) -> Site:
         """Add a designated institution."""
-        _refuse_text(_TEXT_LENGTH_MAX, name=name)
-        _refuse_text(_REGION_LENGTH_MAX, region=region)
+        refuse_text(_TEXT_LENGTH_MAX, name=name)
+        refuse_text(_REGION_LENGTH_MAX, region=region)
         site = Site(site_id=str(uuid_utils.uuid7()), name=name, region=region, kind=kind, added_at=self._now())
         store.add_site(connection, site)
         self._changes.note(connection, actor=actor, action="site.added", subject=site.site_id, request_id=request_id)
@@ -117,7 +117,7 @@ class Registry:
         """Register a terminal. A revoked one with the same serial number is retired: this is its way back."""
         if not _SERIAL_NUMBER.fullmatch(serial_number):
             raise FieldInvalidError(field="serial_number", detail="1 to 64 of A-Z a-z 0-9 . _ -")
-        _refuse_text(
+        refuse_text(
             _TEXT_LENGTH_MAX,
             manufacturer=manufacturer,
             model=model,
@@ -156,10 +156,7 @@ class Registry:
 
     def terminal(self, connection: Connection, terminal_id: str) -> Terminal:
         """Return a terminal."""
-        terminal = store.find_terminal(connection, terminal_id)
-        if terminal is None:
-            raise TerminalUnknownError(terminal_id=terminal_id)
-        return terminal
+        return store.the_terminal(connection, terminal_id)
 
     def certificates(self, connection: Connection, terminal_id: str) -> list[CertificateRecord]:
         """Return all certificates a terminal ever had, oldest first."""
@@ -346,9 +343,3 @@ class Registry:
     def heartbeats(self, connection: Connection, received: Sequence[ReceivedHeartbeat]) -> None:
         """Write many heartbeats at once."""
         health.record(connection, received)
-
-
-def _refuse_text(length_max: int, **fields: str) -> None:
-    for field, value in fields.items():
-        if not 0 < len(value.strip()) <= length_max or not value.isprintable():
-            raise FieldInvalidError(field=field, detail=f"1 to {length_max} printable characters")

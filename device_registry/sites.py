@@ -4,10 +4,10 @@ from sqlalchemy import Connection, bindparam, update
 
 from device_registry import store
 from device_registry.audit.log import AuditLog
-from device_registry.errors import FieldInvalidError, SiteUnknownError
-from device_registry.lifecycle import refuse_actor
+from device_registry.errors import SiteUnknownError
 from device_registry.model import Site, SiteKind
 from device_registry.tables import sites
+from device_registry.wording import refuse_actor, refuse_text
 
 NAME_LENGTH_MAX = 128
 
@@ -46,8 +46,7 @@ class Sites:
         if site is None:
             raise SiteUnknownError(site_id=site_id)
         new_name = site.name if name is None else name
-        if not 0 < len(new_name.strip()) <= NAME_LENGTH_MAX or not new_name.isprintable():
-            raise FieldInvalidError(field="name", detail=f"1 to {NAME_LENGTH_MAX} printable characters")
+        refuse_text(NAME_LENGTH_MAX, name=new_name)
         new_kind = kind or site.kind
         connection.execute(_CORRECT, {"which": site_id, "new_name": new_name, "new_kind": new_kind})
         self._audit.append(

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, insert, select, update
 
+from device_registry.errors import TerminalUnknownError
 from device_registry.model import (
+    OPEN_STATUSES,
     CertificateRecord,
     CertificateStatus,
     EnrollmentToken,
@@ -13,8 +15,6 @@ from device_registry.model import (
     TerminalState,
 )
 from device_registry.tables import certificates, enrollment_nonces, enrollment_tokens, sites, terminals
-
-_OPEN = (CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED)
 
 # Statements are built once: SQLAlchemy then finds the compiled form by identity.
 _SITES = select(sites).order_by(sites.c.site_id)
@@ -58,7 +58,7 @@ _CERTIFICATES = (
     .where(certificates.c.terminal_id == bindparam("terminal_id"))
     .order_by(certificates.c.issued_at, certificates.c.fingerprint)
 )
-_OPEN_CERTIFICATES = _CERTIFICATES.where(certificates.c.status.in_(_OPEN))
+_OPEN_CERTIFICATES = _CERTIFICATES.where(certificates.c.status.in_(OPEN_STATUSES))
 _ISSUED_SINCE = select(func.count(), func.min(certificates.c.issued_at)).where(
     certificates.c.terminal_id == bindparam("terminal_id"), certificates.c.issued_at > bindparam("since")
 )
@@ -68,7 +68,7 @@ _KEY_HOLDER = select(certificates.c.terminal_id).where(
 _FACTORY_KEY_HOLDER = select(terminals.c.terminal_id).where(
     terminals.c.factory_key_sha256 == bindparam("public_key_sha256"), terminals.c.state != TerminalState.RETIRED
 )
-_OPEN_OF_TERMINAL = and_(certificates.c.terminal_id == bindparam("whose"), certificates.c.status.in_(_OPEN))
+_OPEN_OF_TERMINAL = and_(certificates.c.terminal_id == bindparam("whose"), certificates.c.status.in_(OPEN_STATUSES))
 _CLOSE_CERTIFICATES = (
     update(certificates)
     .where(_OPEN_OF_TERMINAL, certificates.c.fingerprint != bindparam("spared"))
@@ -118,6 +118,18 @@ def find_terminal(connection: Connection, terminal_id: str) -> Terminal | None:
     """Return a terminal, None when there is none."""
     row = connection.execute(_TERMINAL, {"terminal_id": terminal_id}).mappings().first()
     return None if row is None else Terminal(**row)
+
+
+def the_terminal(connection: Connection, terminal_id: str) -> Terminal:
+    """Return a terminal.
+
+    Raises:
+        TerminalUnknownError: there is none.
+    """
+    terminal = find_terminal(connection, terminal_id)
+    if terminal is None:
+        raise TerminalUnknownError(terminal_id=terminal_id)
+    return terminal
 
 
 def find_in_service(connection: Connection, serial_number: str) -> Terminal | None:

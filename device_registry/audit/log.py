@@ -141,10 +141,6 @@ class AuditLog:
         row = connection.execute(_HEAD).first()
         return (row.entry_id, row.entry_hash) if row is not None else (0, FIRST_HASH)
 
-    def hash_before(self, connection: Connection, number: int) -> str:
-        """Return the hash that an entry is bound to."""
-        return connection.scalar(_HASH, {"entry_id": number - 1}) or FIRST_HASH
-
     def entries(self, connection: Connection, where: AuditFilter) -> Iterator[AuditEntry]:
         """Yield the entries that a filter asks for."""
         return _entries(connection, where)

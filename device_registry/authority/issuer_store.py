@@ -9,10 +9,8 @@ from sqlalchemy import Connection, and_, bindparam, distinct, func, insert, sele
 from device_registry.authority.authority import NOBODY, Authority
 from device_registry.authority.issuer_states import IssuerState
 from device_registry.errors import IssuerNoneActiveError
-from device_registry.model import CertificateStatus, TerminalState
+from device_registry.model import OPEN_STATUSES, CertificateStatus, TerminalState
 from device_registry.tables import certificates, issuers, operator_certificates, terminals
-
-_OPEN = (CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED)
 
 _ALL = select(issuers).order_by(issuers.c.prepared_at, issuers.c.issuer_id)
 _ONE = select(issuers).where(issuers.c.issuer_id == bindparam("issuer_id"))
@@ -44,7 +42,7 @@ _SHARES = (
 # that is out of service has no open certificate.
 _DEPENDENTS = (
     select(certificates.c.issuer_id, func.count(distinct(certificates.c.terminal_id)).label("terminals"))
-    .where(certificates.c.status.in_(_OPEN), certificates.c.good_until > bindparam("at"))
+    .where(certificates.c.status.in_(OPEN_STATUSES), certificates.c.good_until > bindparam("at"))
     .group_by(certificates.c.issuer_id)
 )
 _OPEN_OF_OPERATORS = and_(
@@ -56,7 +54,7 @@ _OPERATORS = select(func.count(distinct(operator_certificates.c.operator_id))).w
 _CLOSE_OPERATORS = update(operator_certificates).where(_OPEN_OF_OPERATORS).values(closed_at=bindparam("at"))
 _REVOKE_CERTIFICATES = (
     update(certificates)
-    .where(certificates.c.issuer_id == bindparam("whose"), certificates.c.status.in_(_OPEN))
+    .where(certificates.c.issuer_id == bindparam("whose"), certificates.c.status.in_(OPEN_STATUSES))
     .values(status=CertificateStatus.REVOKED, status_since=bindparam("at"))
 )
 

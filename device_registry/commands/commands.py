@@ -29,20 +29,18 @@ from device_registry.commands.overtaken import Closing, Situation, overtaken
 from device_registry.errors import (
     CommandOverError,
     CommandUnknownError,
-    FieldInvalidError,
     FirmwareOfAnotherModelError,
     FirmwareUnfitError,
     FirmwareUnknownError,
     IdempotencyKeyReusedError,
-    TerminalUnknownError,
     TooManyCommandsError,
 )
 from device_registry.makers.approvals import Firmware, FirmwareState
 from device_registry.model import RegistryPolicy, Terminal
+from device_registry.wording import refuse_reason
 
 PLATFORM = "platform:commands"
 """Who closes a command that no longer applies."""
-REASON_LENGTH_MAX = 500
 _MOMENT = timedelta(microseconds=1)
 
 
@@ -120,7 +118,7 @@ class Commands:
         """
         if idempotency_key and (earlier := self._queued_before(connection, idempotency_key, terminal_id, action)):
             return earlier
-        terminal = self._terminal(connection, terminal_id)
+        terminal = store.the_terminal(connection, terminal_id)
         lifecycle.refuse_out_of_service(terminal)
         refuse_parameters(action, parameters)
         waits, others = lifetime_of(action, lifetime), outbox.open_commands(connection, terminal_id)
@@ -222,8 +220,7 @@ class Commands:
         command = self.find(connection, command_id)
         if command.outcome is not None:
             raise CommandOverError(command_id=command_id, outcome=command.outcome)
-        if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
-            raise FieldInvalidError(field="reason", detail=f"1 to {REASON_LENGTH_MAX} characters")
+        refuse_reason(reason)
         closed = outbox.close(connection, command, outcome=CommandOutcome.CANCELLED, detail=reason, at=self._now())
         self._changes.note(
             connection,
@@ -268,12 +265,6 @@ class Commands:
         if earlier is not None and (earlier.terminal_id, earlier.action) != (terminal_id, action):
             raise IdempotencyKeyReusedError(idempotency_key=idempotency_key)
         return earlier
-
-    def _terminal(self, connection: Connection, terminal_id: str) -> Terminal:
-        terminal = store.find_terminal(connection, terminal_id)
-        if terminal is None:
-            raise TerminalUnknownError(terminal_id=terminal_id)
-        return terminal
 
     def _offered(
         self, connection: Connection, action: CommandAction, parameters: Parameters, terminal: Terminal

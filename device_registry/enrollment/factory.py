@@ -38,7 +38,7 @@ from device_registry.errors import (
 )
 from device_registry.makers.approvals import DeviceModel, Manufacturer
 from device_registry.makers.makers import Makers
-from device_registry.model import CertificateStatus, Enrollment, Terminal, TerminalState
+from device_registry.model import OPEN_STATUSES, CertificateStatus, Enrollment, Terminal, TerminalState
 from device_registry.registry import Registry
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationReason
@@ -48,7 +48,6 @@ from device_registry.tables import terminals
 FACTORY_CONTEXT = b"shualian-factory-enroll-v1\0"
 """What the factory key signs begins with this, so that no signature made for something else passes."""
 RECORD_NUMBER_PENDING = "PENDING"
-_OPEN = frozenset({CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED})
 _PIN = (
     update(terminals)
     .where(terminals.c.terminal_id == bindparam("which"), terminals.c.factory_key_sha256.is_(None))
@@ -222,7 +221,7 @@ class FactoryEnrollments:
         One that was never used does not count: the answer that carried it was lost, and asking again is right.
         """
         for certificate in store.list_certificates(connection, terminal.terminal_id):
-            is_in_use = certificate.status in _OPEN and certificate.first_used_at is not None
+            is_in_use = certificate.status in OPEN_STATUSES and certificate.first_used_at is not None
             if is_in_use and now < certificate.good_until:
                 raise CloneSuspectedError(
                     serial_number=terminal.serial_number,

@@ -16,23 +16,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection
 
-from device_registry import store
 from device_registry.authority.certificates import SigningRequest, fingerprint_from_der, p256_key_from
-from device_registry.changes import TOPIC_TERMINAL, Changes, terminal_actor
+from device_registry.changes import Changes
 from device_registry.enrollment.enrollment import open_nonce, spend_nonce
 from device_registry.enrollment.factory import to_be_signed
 from device_registry.enrollment.issuance import Issuance
+from device_registry.enrollment.renewal import Renewals
 from device_registry.errors import (
     CertificateStillGoodError,
-    CertificateUnknownError,
     CertificateUnreadableError,
     GraceOverError,
     KeyTypeRefusedError,
     RenewalProofRefusedError,
     TerminalNotEnrolledError,
 )
-from device_registry.model import CertificateStatus, Enrollment, RegistryPolicy, Standing, TerminalState
-from device_registry.revocation.standings import admit, find_standing
+from device_registry.model import Enrollment, RegistryPolicy, Standing, TerminalState
+from device_registry.revocation.standings import admit, standing_of
 
 GRACE_CONTEXT = b"shualian-renew-expired-v1\0"
 """What the old key signs begins with this, so that no signature made for something else passes."""
@@ -66,7 +65,7 @@ class GraceRenewals:
         self._now = now
         self._policy = policy
         self._issuance = issuance
-        self._changes = changes
+        self._renewals = Renewals(now=now, policy=policy, issuance=issuance, changes=changes)
 
     def attempt(self, connection: Connection, *, certificate_der: bytes, request: SigningRequest) -> LateAttempt:
         """Read what a proof is checked against.
@@ -75,11 +74,7 @@ class GraceRenewals:
             CertificateUnknownError: the registry never issued this certificate.
             NonceRefusedError: the signing request carries no open nonce of the terminal's serial number.
         """
-        fingerprint = fingerprint_from_der(certificate_der)
-        standing = find_standing(connection, fingerprint)
-        if standing is None:
-            raise CertificateUnknownError(fingerprint=fingerprint)
-        serial_number = standing.serial_number
+        serial_number = standing_of(connection, fingerprint_from_der(certificate_der)).serial_number
         nonce = open_nonce(connection, serial_number=serial_number, challenge=request.challenge, now=self._now())
         return LateAttempt(certificate_der=certificate_der, serial_number=serial_number, request=request, nonce=nonce)
 
@@ -95,35 +90,22 @@ class GraceRenewals:
             TerminalRefusedError, CertificateRefusedError: suspended, revoked, replaced, or unknown.
         """
         now, request = self._now(), holder.attempt.request
-        fingerprint = fingerprint_from_der(holder.attempt.certificate_der)
-        standing = find_standing(connection, fingerprint)
-        if standing is None:
-            raise CertificateUnknownError(fingerprint=fingerprint)
+        standing = standing_of(connection, fingerprint_from_der(holder.attempt.certificate_der))
         nonce = open_nonce(connection, serial_number=standing.serial_number, challenge=request.challenge, now=now)
         self._refuse_standing(standing, now)
-        terminal_id = standing.terminal_id
-        self._issuance.check(connection, terminal_id=terminal_id, request=request, now=now)
+        self._issuance.check(connection, terminal_id=standing.terminal_id, request=request, now=now)
         spend_nonce(connection, serial_number=standing.serial_number, nonce=nonce, now=now)
         # Every other one was never used, or this one would be closed: `Renewals.first_use` retires the predecessors.
-        store.close_certificates(
-            connection, terminal_id=terminal_id, status=CertificateStatus.RETIRED, at=now, spared=fingerprint
-        )
-        store.supersede_certificate(connection, fingerprint=fingerprint, at=now, good_until=standing.not_after)
-        successor, answer = self._issuance.issue(connection, terminal_id=terminal_id, request=request, now=now)
-        self._changes.note(
+        return self._renewals.succeed(
             connection,
-            actor=terminal_actor(terminal_id),
+            standing,
+            request,
+            good_until=standing.not_after,
             action="certificate.renewed_in_grace",
-            subject=terminal_id,
+            now=now,
             request_id=request_id,
-            details={
-                "fingerprint": successor,
-                "predecessor": fingerprint,
-                "lapsed_seconds": (now - standing.not_after) // timedelta(seconds=1),
-            },
+            details={"lapsed_seconds": (now - standing.not_after) // timedelta(seconds=1)},
         )
-        self._changes.announce(connection, TOPIC_TERMINAL, terminal_id)
-        return answer
 
     def _refuse_standing(self, standing: Standing, now: datetime) -> None:
         """Raise unless time is the only thing against this certificate, and not too much of it."""

@@ -1,17 +1,20 @@
 """How a certificate follows another: a new key every time, the old one closed when the new one is used."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
 from device_registry import lifecycle, store
-from device_registry.authority.certificates import signing_request_from_der
+from device_registry.authority.certificates import SigningRequest, signing_request_from_der
 from device_registry.changes import TOPIC_TERMINAL, Changes, terminal_actor
 from device_registry.enrollment.issuance import Issuance
-from device_registry.errors import CertificateForeignError, CertificateUnknownError, TerminalUnknownError
+from device_registry.errors import CertificateForeignError
 from device_registry.model import CertificateStatus, Enrollment, RegistryPolicy, Standing, TerminalState
-from device_registry.revocation.standings import admit, find_standing
+from device_registry.revocation.standings import admit, standing_of
+
+_NOTHING: Mapping[str, str | int] = MappingProxyType({})
 
 
 class Renewals:
@@ -41,24 +44,45 @@ class Renewals:
             raise CertificateForeignError(fingerprint=fingerprint)
         request = signing_request_from_der(signing_request_der)
         self._issuance.check(connection, terminal_id=terminal_id, request=request, now=now)
-        # A successor that was never used makes way: its answer was lost, or this is a second try.
+        return self.succeed(
+            connection,
+            standing,
+            request,
+            good_until=min(standing.not_after, now + self._policy.renewal_grace),
+            action="certificate.renewed",
+            now=now,
+            request_id=request_id,
+        )
+
+    def succeed(
+        self,
+        connection: Connection,
+        standing: Standing,
+        request: SigningRequest,
+        *,
+        good_until: datetime,
+        action: str,
+        now: datetime,
+        request_id: str,
+        details: Mapping[str, str | int] = _NOTHING,
+    ) -> Enrollment:
+        """Give a successor, after all checks: first use of it closes the certificate that it follows.
+
+        A successor before it that was never used makes way: its answer was lost, or this is a second try.
+        """
+        terminal_id, fingerprint = standing.terminal_id, standing.fingerprint
         store.close_certificates(
             connection, terminal_id=terminal_id, status=CertificateStatus.RETIRED, at=now, spared=fingerprint
         )
-        store.supersede_certificate(
-            connection,
-            fingerprint=fingerprint,
-            at=now,
-            good_until=min(standing.not_after, now + self._policy.renewal_grace),
-        )
+        store.supersede_certificate(connection, fingerprint=fingerprint, at=now, good_until=good_until)
         successor, answer = self._issuance.issue(connection, terminal_id=terminal_id, request=request, now=now)
         self._changes.note(
             connection,
             actor=terminal_actor(terminal_id),
-            action="certificate.renewed",
+            action=action,
             subject=terminal_id,
             request_id=request_id,
-            details={"fingerprint": successor, "predecessor": fingerprint},
+            details={"fingerprint": successor, "predecessor": fingerprint, **details},
         )
         self._changes.announce(connection, TOPIC_TERMINAL, terminal_id)
         return answer
@@ -88,11 +112,8 @@ class Renewals:
         self._changes.announce(connection, TOPIC_TERMINAL, terminal_id)
 
     def _activate(self, connection: Connection, terminal_id: str, now: datetime, request_id: str) -> None:
-        terminal = store.find_terminal(connection, terminal_id)
-        if terminal is None:
-            raise TerminalUnknownError(terminal_id=terminal_id)
         change = lifecycle.transition(
-            terminal,
+            store.the_terminal(connection, terminal_id),
             TerminalState.ACTIVE,
             reason="first use of its certificate",
             actor=terminal_actor(terminal_id),
@@ -106,8 +127,6 @@ def _admitted(connection: Connection, fingerprint: str, now: datetime) -> Standi
 
     The database is asked again here: memory may be a moment old, and a certificate is for a month.
     """
-    standing = find_standing(connection, fingerprint)
-    if standing is None:
-        raise CertificateUnknownError(fingerprint=fingerprint)
+    standing = standing_of(connection, fingerprint)
     admit(standing, now)
     return standing

@@ -21,11 +21,11 @@ from device_registry.errors import (
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind
 from device_registry.tables import installer_tickets
+from device_registry.wording import refuse_reason
 
 LIFETIME_MAX = timedelta(hours=72)
 TERMINALS_MAX = 1000
 REGION_LENGTH_MAX = 32  # as of a site
-_REASON_LENGTH_MAX = 500
 _TICKET_BYTES = 32
 
 _COLUMNS = select(*(column for column in installer_tickets.columns if column.name != "ticket_sha256"))
@@ -98,7 +98,7 @@ class Tickets:
             raise FieldInvalidError(field="terminals_max", detail=f"1 to {TERMINALS_MAX}")
         if not timedelta(minutes=1) <= lifetime <= LIFETIME_MAX:
             raise FieldInvalidError(field="lifetime", detail=f"1 minute to {LIFETIME_MAX // timedelta(hours=1)} hours")
-        _refuse_reason(reason)
+        refuse_reason(reason)
         now, ticket = self._now(), secrets.token_urlsafe(_TICKET_BYTES)
         record = InstallerTicket(
             ticket_id=str(uuid_utils.uuid7()),
@@ -138,7 +138,7 @@ class Tickets:
         self, connection: Connection, *, ticket_id: str, actor: str, reason: str, request_id: str = ""
     ) -> InstallerTicket:
         """End a ticket's life now; the terminals it let in stay. One that was revoked before stays as it is."""
-        _refuse_reason(reason)
+        refuse_reason(reason)
         self.ticket(connection, ticket_id)
         if connection.execute(_REVOKE, {"which": ticket_id, "at": self._now()}).rowcount:
             self._revocations.note_revoked(connection, kind=RevocationKind.TICKET, subject=ticket_id)
@@ -170,8 +170,3 @@ class Tickets:
             raise TicketRegionError(serial_number=serial_number)
         if connection.execute(_TAKE, {"which": found.ticket_id}).rowcount != 1:
             raise TicketSpentError(serial_number=serial_number)
-
-
-def _refuse_reason(reason: str) -> None:
-    if not 0 < len(reason.strip()) <= _REASON_LENGTH_MAX:
-        raise FieldInvalidError(field="reason", detail=f"1 to {_REASON_LENGTH_MAX} characters")

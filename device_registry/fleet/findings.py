@@ -14,7 +14,7 @@ import uuid_utils
 from sqlalchemy import Connection, RowMapping
 
 from device_registry.audit.log import AuditLog
-from device_registry.errors import FieldInvalidError, FindingStateError, FindingUnknownError
+from device_registry.errors import FindingStateError, FindingUnknownError
 from device_registry.fleet import finding_rows
 from device_registry.fleet.finding import (
     Detail,
@@ -28,7 +28,7 @@ from device_registry.fleet.finding import (
 )
 from device_registry.fleet.finding_rows import FLEET, finding_from
 from device_registry.fleet.subject import IN_SERVICE
-from device_registry.lifecycle import REASON_LENGTH_MAX, refuse_actor
+from device_registry.wording import refuse_actor, refuse_reason
 
 _NOTHING: Mapping[str, Detail] = MappingProxyType({})
 _ALL = FindingFilter()
@@ -250,8 +250,7 @@ class Findings:
         finding = self.finding(connection, finding_id)
         if target not in _WAYS[finding.state]:
             raise FindingStateError(finding_id=finding_id, state=finding.state, wanted=target)
-        if not 0 < len(reason.strip()) <= REASON_LENGTH_MAX:
-            raise FieldInvalidError(field="reason", detail=f"1 to {REASON_LENGTH_MAX} characters")
+        refuse_reason(reason)
         refuse_actor(actor)
         at = self._now()
         finding_rows.move(connection, [finding_id], target, at=at, actor=actor, reason=reason)

@@ -19,9 +19,9 @@ from device_registry.fleet.findings import Findings, rule_actor
 from device_registry.fleet.risk import ALLOWED
 from device_registry.fleet.risk_policy import RiskPolicy
 from device_registry.fleet.subjects import all_subjects
-from device_registry.lifecycle import refuse_actor
 from device_registry.model import Terminal
 from device_registry.tables import fleet_audits
+from device_registry.wording import refuse_actor
 
 AUDITS_KEPT = timedelta(days=30)
 USES_WITHIN = timedelta(days=1)

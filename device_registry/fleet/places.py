@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, update
 
 from device_registry.audit.log import AuditLog
 from device_registry.errors import FieldInvalidError, SiteUnknownError
-from device_registry.lifecycle import refuse_actor
 from device_registry.tables import sites
+from device_registry.wording import refuse_actor
 
 EARTH_RADIUS_METRES = 6_371_009  # mean radius, IUGG
 LATITUDE_MAX = 90
@@ -49,6 +49,13 @@ class Place:
     latitude: float
     longitude: float
     radius_metres: int
+
+
+def place_from(*, latitude: float | None, longitude: float | None, radius_metres: int | None) -> Place | None:
+    """Return where a site stands, by the columns of its row; None when nobody said, or not all of it."""
+    if latitude is None or longitude is None or radius_metres is None:
+        return None
+    return Place(latitude=latitude, longitude=longitude, radius_metres=radius_metres)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Connection, RowMapping, and_, exists, select
 
 from device_registry.errors import FieldInvalidError
-from device_registry.fleet.places import OpeningHours, Place
+from device_registry.fleet.places import OpeningHours, place_from
 from device_registry.fleet.subject import Subject
 from device_registry.fleet.whereabouts import origins_from, positions_from
 from device_registry.makers.approvals import MakerState
@@ -91,7 +91,7 @@ def _subject(row: RowMapping, last_used_at: datetime | None, zone: tzinfo) -> Su
         terminal_id=row["terminal_id"],
         state=row["state"],
         state_since=row["state_since"],
-        place=_place(row),
+        place=place_from(latitude=row["latitude"], longitude=row["longitude"], radius_metres=row["radius_metres"]),
         opening_hours=_hours(row["opening_hours"]),
         is_connected=row["is_connected"],
         last_seen_at=row["last_seen_at"],
@@ -107,12 +107,6 @@ def _subject(row: RowMapping, last_used_at: datetime | None, zone: tzinfo) -> Su
         certification_expires_on=row["certification_expires_on"],
         last_used_at=None if last_used_at is None else last_used_at.astimezone(zone),
     )
-
-
-def _place(row: RowMapping) -> Place | None:
-    if row["latitude"] is None or row["longitude"] is None or row["radius_metres"] is None:
-        return None
-    return Place(latitude=row["latitude"], longitude=row["longitude"], radius_metres=row["radius_metres"])
 
 
 def _hours(text: str | None) -> OpeningHours | None:

@@ -29,9 +29,9 @@ from device_registry.model import TerminalClass
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import RevocationKind
 from device_registry.tables import device_models, factory_roots, firmware, manufacturers
+from device_registry.wording import REASON_LENGTH_MAX, refuse_text
 
 NAME_LENGTH_MAX = 128
-REASON_LENGTH_MAX = 500
 ROOTS_MAX = 8
 """Factory roots one manufacturer may have."""
 
@@ -125,8 +125,8 @@ class Makers:
         request_id: str = "",
     ) -> Manufacturer:
         """Approve a manufacturer: terminals with a factory identity under one of these roots are its own."""
-        _refuse_text(NAME_LENGTH_MAX, name=name)
-        _refuse_text(REASON_LENGTH_MAX, reason=reason)
+        refuse_text(NAME_LENGTH_MAX, name=name)
+        refuse_text(REASON_LENGTH_MAX, reason=reason)
         now = self._now()
         if firmware_key_der is not None:
             firmware_key_from_der(firmware_key_der)
@@ -175,7 +175,7 @@ class Makers:
         self, connection: Connection, *, manufacturer_id: str, actor: str, reason: str, request_id: str = ""
     ) -> Manufacturer:
         """Take a manufacturer's approval back: none of its terminals enrolls by factory identity any more."""
-        _refuse_text(REASON_LENGTH_MAX, reason=reason)
+        refuse_text(REASON_LENGTH_MAX, reason=reason)
         maker = self.manufacturer(connection, manufacturer_id)
         if maker.state is MakerState.WITHDRAWN:
             raise MakerWithdrawnError(maker=maker.name)
@@ -207,8 +207,8 @@ class Makers:
         request_id: str = "",
     ) -> DeviceModel:
         """Approve a model, up to a class, until its certification ends."""
-        _refuse_text(NAME_LENGTH_MAX, name=name, certification_number=certification_number)
-        _refuse_text(REASON_LENGTH_MAX, reason=reason)
+        refuse_text(NAME_LENGTH_MAX, name=name, certification_number=certification_number)
+        refuse_text(REASON_LENGTH_MAX, reason=reason)
         maker = self.manufacturer(connection, manufacturer_id)
         if maker.state is MakerState.WITHDRAWN:
             raise MakerWithdrawnError(maker=maker.name)
@@ -240,7 +240,7 @@ class Makers:
         self, connection: Connection, *, model_id: str, actor: str, reason: str, request_id: str = ""
     ) -> DeviceModel:
         """Take a model's approval back: no terminal of it enrolls by factory identity any more."""
-        _refuse_text(REASON_LENGTH_MAX, reason=reason)
+        refuse_text(REASON_LENGTH_MAX, reason=reason)
         model = self.model(connection, model_id)
         if model.state is MakerState.WITHDRAWN:
             raise ModelWithdrawnError(maker=model.manufacturer, model=model.name)
@@ -265,7 +265,7 @@ class Makers:
         request_id: str = "",
     ) -> Firmware:
         """Approve a firmware by the manifest that its maker signed; version, digest and size are the manifest's."""
-        _refuse_text(REASON_LENGTH_MAX, reason=reason)
+        refuse_text(REASON_LENGTH_MAX, reason=reason)
         model = self.model(connection, model_id)
         maker = self.manufacturer(connection, model.manufacturer_id)
         if MakerState.WITHDRAWN in {model.state, maker.state}:
@@ -308,7 +308,7 @@ class Makers:
         request_id: str = "",
     ) -> Firmware:
         """Flag a firmware with a finding, lift the flag (the finding then says why), or withdraw it for good."""
-        _refuse_text(REASON_LENGTH_MAX, finding=finding)
+        refuse_text(REASON_LENGTH_MAX, finding=finding)
         known = self.firmware(connection, firmware_id)
         if state not in _FIRMWARE_WAYS[known.state]:
             raise FirmwareStateError(firmware_id=firmware_id, state=known.state, wanted=state)
@@ -333,9 +333,3 @@ def _approved_among(found: Sequence[Manufacturer], *, wanted: str) -> Manufactur
         if maker.state is MakerState.APPROVED:
             return maker
     raise MakerWithdrawnError(maker=found[-1].name)
-
-
-def _refuse_text(length_max: int, **fields: str) -> None:
-    for field, value in fields.items():
-        if not 0 < len(value.strip()) <= length_max or not value.isprintable():
-            raise FieldInvalidError(field=field, detail=f"1 to {length_max} printable characters")

@@ -28,13 +28,13 @@ from device_registry.errors import (
     OperatorRevokedError,
     OperatorUnknownError,
 )
-from device_registry.lifecycle import refuse_actor
 from device_registry.model import IssuedCertificate
 from device_registry.operators import operator_rows as rows
 from device_registry.operators.roles import OperatorState, Role
 from device_registry.revocation.revocation_log import Revocations
 from device_registry.revocation.revoked import Revocation, RevocationKind, RevocationReason
 from device_registry.tables import operators
+from device_registry.wording import refuse_actor
 
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,63}")  # operator.proto
 

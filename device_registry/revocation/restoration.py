@@ -11,7 +11,8 @@ from device_registry import lifecycle, store
 from device_registry.authority import issuer_store
 from device_registry.authority.issuer_states import IssuerState
 from device_registry.changes import EVERYBODY, TOPIC_AUTHORITY, TOPIC_TERMINAL, Changes
-from device_registry.model import CertificateStatus, TerminalState
+from device_registry.decisions import CLOSING, KINDS
+from device_registry.model import OPEN_STATUSES, CertificateStatus, TerminalState
 from device_registry.revocation import revocation_entries as log
 from device_registry.revocation.revocation_log import TOPIC_REVOCATION, Revocations
 from device_registry.revocation.revoked import (
@@ -23,29 +24,20 @@ from device_registry.revocation.revoked import (
     rechained,
 )
 from device_registry.revocation.testimony import Testimony
+from device_registry.revocation.withdrawals import REASON
 from device_registry.tables import certificates
 
 Effect = Callable[[Connection, Revocation], None]
 """Makes an entry true again; called for each that the database lacked, in their order."""
 
 _TARGETS: Mapping[str, TerminalState] = MappingProxyType(
-    {
-        RevocationKind.SUSPENSION: TerminalState.SUSPENDED,
-        RevocationKind.QUARANTINE: TerminalState.QUARANTINED,
-        RevocationKind.RELEASE: TerminalState.ACTIVE,
-        RevocationKind.EVICTION: TerminalState.REGISTERED,
-        RevocationKind.TERMINAL: TerminalState.REVOKED,
-        RevocationKind.BAN: TerminalState.BANNED,
-        RevocationKind.UNBAN: TerminalState.RETIRED,
-    }
+    {**{kind: state for state, kind in KINDS.items()}, RevocationKind.UNBAN: TerminalState.RETIRED}
 )
-_CLOSING = frozenset({TerminalState.REGISTERED, TerminalState.REVOKED, TerminalState.BANNED})
-"""Where a terminal has neither certificates nor tokens."""
 _REVOKE = (
     update(certificates)
     .where(
         certificates.c.fingerprint == bindparam("which"),
-        certificates.c.status.in_((CertificateStatus.CURRENT, CertificateStatus.SUPERSEDED)),
+        certificates.c.status.in_(OPEN_STATUSES),
     )
     .values(status=CertificateStatus.REVOKED, status_since=bindparam("at"))
 )
@@ -181,7 +173,7 @@ class Restoration:
             elif (target := _TARGETS.get(entry.kind)) is not None:
                 is_moved = self._move(connection, entry.subject, target, reason, actor=actor, request_id=request_id)
                 moved, unknown = moved + is_moved, unknown + (not is_moved)
-                if is_moved and target in _CLOSING:
+                if is_moved and target in CLOSING:
                     closed[entry.subject] = RevocationReason(entry.code)
             elif effect := self._effects.get(RevocationKind(entry.kind)):
                 effect(connection, entry)
@@ -223,6 +215,4 @@ class Restoration:
 def revoke_issuer_again(connection: Connection, entry: Revocation) -> None:
     """Withdraw an issuing authority and what it signed; one that the database does not know signed nothing here."""
     issuer_store.revoke_certificates_of(connection, entry.subject, at=entry.at)
-    issuer_store.move_issuer(
-        connection, entry.subject, target=IssuerState.REVOKED, reason="applied again after a restore", at=entry.at
-    )
+    issuer_store.move_issuer(connection, entry.subject, target=IssuerState.REVOKED, reason=REASON, at=entry.at)

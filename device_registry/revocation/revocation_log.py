@@ -87,22 +87,20 @@ class Revocations:
         return entry
 
     def close_certificates(
-        self, connection: Connection, *, terminal_id: str, code: RevocationReason, at: datetime, spared: str = ""
+        self, connection: Connection, *, terminal_id: str, code: RevocationReason, at: datetime
     ) -> int:
-        """Revoke a terminal's open certificates but one, each with an entry; return how many."""
-        still_open = [it for it in store.list_open_certificates(connection, terminal_id) if it.fingerprint != spared]
+        """Revoke a terminal's open certificates, each with an entry; return how many."""
+        still_open = store.list_open_certificates(connection, terminal_id)
         if not still_open:
             return 0
-        closed = store.close_certificates(
-            connection, terminal_id=terminal_id, status=CertificateStatus.REVOKED, at=at, spared=spared
-        )
+        closed = store.close_certificates(connection, terminal_id=terminal_id, status=CertificateStatus.REVOKED, at=at)
         for certificate in still_open:
             self.note_revoked(
                 connection,
                 kind=RevocationKind.CERTIFICATE,
                 subject=terminal_id,
                 code=code,
-                issuer_id=getattr(certificate, "issuer_id", None),
+                issuer_id=certificate.issuer_id,
                 certificate_serial=certificate.certificate_serial,
                 fingerprint=certificate.fingerprint,
                 not_after=certificate.not_after,

@@ -14,6 +14,7 @@ from device_registry.errors import (
     CertificateRefusedError,
     CertificateRetiredError,
     CertificateRevokedError,
+    CertificateUnknownError,
     TerminalBannedError,
     TerminalNotEnrolledError,
     TerminalQuarantinedError,
@@ -105,6 +106,18 @@ def find_standing(connection: Connection, fingerprint: str) -> Standing | None:
     """Return what the database says of a certificate, closed ones included; None when it was never issued."""
     row = connection.execute(_BY_FINGERPRINT, {"fingerprint": fingerprint}).mappings().first()
     return None if row is None else _standing(row)
+
+
+def standing_of(connection: Connection, fingerprint: str) -> Standing:
+    """Return what the database says of a certificate.
+
+    Raises:
+        CertificateUnknownError: it was never issued.
+    """
+    standing = find_standing(connection, fingerprint)
+    if standing is None:
+        raise CertificateUnknownError(fingerprint=fingerprint)
+    return standing
 
 
 class Standings:

@@ -17,7 +17,6 @@ from device_registry.commands.command_parameters import FIRMWARE_ID, refuse_key,
 from device_registry.commands.command_records import CommandAction
 from device_registry.commands.commands import Commands
 from device_registry.errors import (
-    FieldInvalidError,
     IdempotencyKeyReusedError,
     RolloutEmptyError,
     RolloutStateError,
@@ -31,10 +30,10 @@ from device_registry.rollouts.rollout_records import Member, MemberState, Progre
 from device_registry.rollouts.rollout_steps import PORTION, group_ends, in_order
 from device_registry.rollouts.rollout_work import RolloutWork
 from device_registry.roster import Roster
+from device_registry.wording import refuse_reason
 
 MEMBERS_MAX = 50_000
 OPEN_MAX = 20
-REASON_LENGTH_MAX = 500
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _FROM: Mapping[RolloutState, frozenset[RolloutState]] = MappingProxyType(
     {
@@ -110,7 +109,7 @@ class Rollouts:
             request_id: of the call that asked.
         """
         _refuse_plan(plan)
-        _refuse_reason(reason)
+        refuse_reason(reason)
         if idempotency_key and (earlier := self._started_before(connection, idempotency_key, plan)):
             return earlier
         if len(rollout_rows.not_closed(connection)) >= OPEN_MAX:
@@ -249,7 +248,7 @@ class Rollouts:
         values: Mapping[str, object] = _NOTHING,
     ) -> Rollout:
         """Move a rollout on somebody's word and return it as it is then."""
-        _refuse_reason(reason)
+        refuse_reason(reason)
         rollout = self.find(connection, rollout_id)
         if rollout.state not in _FROM[target]:
             raise RolloutStateError(rollout_id=rollout_id, state=rollout.state, wanted=target)
@@ -285,8 +284,3 @@ class Rollouts:
 def _refuse_plan(plan: RolloutPlan) -> None:
     plan.check()
     refuse_parameters(plan.action, plan.parameters)
-
-
-def _refuse_reason(reason: str) -> None:
-    if not reason.strip() or len(reason) > REASON_LENGTH_MAX:
-        raise FieldInvalidError(field="reason", detail=f"1 to {REASON_LENGTH_MAX} characters")

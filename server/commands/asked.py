@@ -2,9 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from device_registry.model import Presence, TerminalClass, TerminalState
+from server.services.admin.convert import enum_of, when
 from shualian.admin.v1 import registry_pb2 as pb
 
 
@@ -26,22 +25,14 @@ def terminal_filter(
     ends = [] if expiring_within is None else [datetime.now(UTC) + expiring_within]
     ends += [] if expiring_before is None else [expiring_before.replace(tzinfo=UTC)]
     return pb.TerminalFilter(
-        state=pb.TerminalState.Value(f"TERMINAL_STATE_{state.name if state else 'UNSPECIFIED'}"),
-        presence=pb.Presence.Value(f"PRESENCE_{presence.name if presence else 'UNSPECIFIED'}"),
+        state=enum_of(pb.TerminalState, "TERMINAL_STATE", state),
+        presence=enum_of(pb.Presence, "PRESENCE", presence),
         region=region,
         site_id=site_id,
-        terminal_class=pb.TerminalClass.Value(
-            f"TERMINAL_CLASS_{terminal_class.name if terminal_class else 'UNSPECIFIED'}"
-        ),
+        terminal_class=enum_of(pb.TerminalClass, "TERMINAL_CLASS", terminal_class),
         manufacturer=manufacturer,
         model=model,
         firmware_version=firmware,
         issuer_id=issuer,
-        expiring_before=_timestamp(min(ends)) if ends else None,
+        expiring_before=when(min(ends, default=None)),
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, console, plain, print_json, show_list, show_record
+from server.commands.options import Json
+from server.commands.output import console, plain, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json
+from server.commands.options import Json
 
 app = typer.Typer(name="bench", add_completion=False)
 

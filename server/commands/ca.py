@@ -13,18 +13,19 @@ from device_registry.authority.authority import Authority
 from device_registry.authority.profiles import DEFAULT_LIFETIMES, CertificateLifetimes
 from device_registry.authority.root import Root
 from server.commands.mistakes import CommandError
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import Session, session_of
-from server.commands.shown import moment_of, shown
+from server.commands.shown import shown
 from server.issuing import certificate_lifetimes, issuing_keys
 from server.keyring import make_keys
+from server.services.admin.convert import moment
 from shualian.admin.v1 import authority_pb2 as pb
 from shualian.admin.v1.authority_pb2_grpc import AuthorityServiceStub
 
 app = typer.Typer(name="ca", help="The certificate authority.", no_args_is_help=True, add_completion=False)
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 IssuerId = Annotated[str, typer.Argument(metavar="ISSUER", help="As `shualian ca list` shows it.")]
 RootFolder = Annotated[
     Path | None, typer.Option("--root", metavar="DIR", help="The root's offline folder: key.pem and certificate.pem.")
@@ -245,7 +246,7 @@ def _rows(listed: pb.ListIssuersResponse) -> Sequence[Mapping[str, Any]]:
     return [
         {
             **shown(issuer),
-            "days_left": (moment_of(issuer.not_after) - now).days if issuer.HasField("not_after") else None,
+            "days_left": (moment(issuer.not_after) - now).days if issuer.HasField("not_after") else None,
             "share": f"{issuer.terminals / listed.terminals:.0%}" if listed.terminals else "-",
         }
         for issuer in listed.issuers

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from server.commands import orders
-from server.commands.output import Json, show_list, show_record
+from server.commands.options import Json, TerminalId
+from server.commands.output import show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -14,7 +15,6 @@ from shualian.admin.v1.command_pb2_grpc import CommandServiceStub
 
 app = typer.Typer(name="command", help="Commands to terminals.", no_args_is_help=True, add_completion=False)
 
-Id = Annotated[str, typer.Argument(metavar="TERMINAL", help="Id of the terminal, or its serial number.")]
 Action = Annotated[
     str, typer.Argument(metavar="ACTION", parser=orders.action_from_text, help=", ".join(orders.ACTIONS) + ".")
 ]
@@ -24,7 +24,7 @@ Action = Annotated[
 def send(
     context: typer.Context,
     *,
-    terminal: Id,
+    terminal: TerminalId,
     action: Action,
     heartbeat_seconds: orders.Heartbeat = None,
     firmware: orders.Firmware = "",
@@ -46,7 +46,7 @@ def send(
 def list_commands(
     context: typer.Context,
     *,
-    terminal: Id,
+    terminal: TerminalId,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most so many.")] = 100,
     as_json: Json = False,
 ) -> None:

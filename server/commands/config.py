@@ -2,7 +2,8 @@
 
 import typer
 
-from server.commands.output import Json, console, plain, print_json
+from server.commands.options import Json
+from server.commands.output import console, plain, print_json
 from server.commands.session import session_of
 
 app = typer.Typer(name="config", help="The configuration.", no_args_is_help=True, add_completion=False)

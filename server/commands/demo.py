@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json
+from server.commands.options import Json
 from server.commands.session import session_of
 from server.demo.narrator import JsonNarrator, Narrator, StoryTeller
 from server.demo.play import play

@@ -8,7 +8,8 @@ import typer
 
 from monitoring.dashboards.__main__ import dashboards
 from server.commands.mistakes import ExitCode
-from server.commands.output import Json, console, print_json
+from server.commands.options import Json
+from server.commands.output import console, print_json
 from server.commands.pages import PAGES
 
 app = typer.Typer(

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from face_pipeline import FacePipeline, FacePolicy, load_manifest
-from server.commands.output import Json, console, print_json
+from server.commands.options import Json
+from server.commands.output import console, print_json
 from server.commands.session import session_of
 
 app = typer.Typer(name="face", help="Look at one picture.", no_args_is_help=True, add_completion=False)

@@ -8,7 +8,8 @@ import typer
 
 from server.commands.maker import model_id
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -21,7 +22,6 @@ app = typer.Typer(
 
 Id = Annotated[str, typer.Argument(metavar="FIRMWARE", help="Id of the firmware, from `shualian firmware list`.")]
 Finding = Annotated[str, typer.Option("--finding", help="What is wrong with it; it stands in the audit trail.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 _COLUMNS = ("manufacturer", "model", "version", "state", "finding", "size_bytes", "sha256", "firmware_id")
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.mistakes import ExitCode
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -17,7 +18,6 @@ app = typer.Typer(
 )
 
 Id = Annotated[str, typer.Argument(metavar="FINDING", help="Id of the finding.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 COLUMNS = ("severity", "kind", "terminal_id", "details", "state", "times", "last_seen", "allowed", "finding_id")
 PAGE_SIZE_MAX = 1000

@@ -9,7 +9,8 @@ import typer
 
 from device_registry.model import TerminalClass
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -23,7 +24,6 @@ app.add_typer(models)
 
 Maker = Annotated[str, typer.Argument(metavar="MAKER", help="Name of the manufacturer, as terminals are registered.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The manufacturer's name of the model.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 _MAKER_COLUMNS = ("name", "state", "signs_firmware", "root_fingerprints", "manufacturer_id")
 _MODEL_COLUMNS = (

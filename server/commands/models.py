@@ -12,7 +12,8 @@ from face_pipeline import install as install_files
 from face_pipeline import verify as verify_files
 from face_pipeline.install import Progress as Report
 from server.commands.mistakes import ExitCode
-from server.commands.output import Json, console, print_json, show_list
+from server.commands.options import Json
+from server.commands.output import console, print_json, show_list
 from server.commands.session import session_of
 
 app = typer.Typer(name="models", help="The models and portraits.", no_args_is_help=True, add_completion=False)

@@ -10,7 +10,8 @@ import typer
 from device_registry.operators.roles import Role
 from server.commands import identity
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -21,7 +22,6 @@ app = typer.Typer(name="operator", help="Who may use the admin API.", no_args_is
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the operator, e.g. alice.")]
 RoleOption = Annotated[Role, typer.Option("--role", case_sensitive=False, help="What they may do.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 Encrypt = Annotated[
     bool,
     typer.Option("--encrypt", help="Protect the key with a passphrase; typed, or the first line of standard input."),

@@ -8,7 +8,8 @@ import typer
 
 from server.commands.domain import contribute, open_domain, reading, transaction
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, console, plain, print_json, yuan
+from server.commands.options import Json
+from server.commands.output import console, plain, print_json, yuan
 from server.commands.session import session_of
 from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from server.commands.mistakes import ExitCode
-from server.commands.output import Json, console, print_json, show_list
+from server.commands.options import Json
+from server.commands.output import console, print_json, show_list
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown

@@ -10,7 +10,8 @@ import typer
 from device_registry.model import TerminalClass
 from server.commands import orders
 from server.commands.asked import terminal_filter
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.rollout_progress import following
 from server.commands.session import session_of
@@ -21,7 +22,6 @@ from shualian.admin.v1.rollout_pb2_grpc import RolloutServiceStub
 app = typer.Typer(name="rollout", help="Commands for many terminals.", no_args_is_help=True, add_completion=False)
 
 Id = Annotated[str, typer.Argument(metavar="ROLLOUT", help="Id of the rollout.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 LOOK_EVERY_SECONDS = 1.0
 ENDED = frozenset({pb.ROLLOUT_STATE_DONE, pb.ROLLOUT_STATE_CANCELLED, pb.ROLLOUT_STATE_STOPPED})
 

@@ -1,12 +1,13 @@
 """How does an answer of the admin API look in a table or in JSON? Names as people know them, times as moments."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from server.services.admin.convert import moment
 
 # National names of the classes, where the contract writes what they can do.
 CLASSES = {"SCAN": "I", "CARD": "II", "FACE": "III"}
@@ -15,11 +16,6 @@ CLASSES = {"SCAN": "I", "CARD": "II", "FACE": "III"}
 def shown(message: Message) -> dict[str, Any]:
     """Return a message as a record for `output.py`: enum values without their prefix, unset fields as None."""
     return {field.name: _field(message, field) for field in message.DESCRIPTOR.fields if not _is_bytes(field)}
-
-
-def moment_of(message: Timestamp) -> datetime:
-    """Return a time of the contract as an aware moment."""
-    return message.ToDatetime(tzinfo=UTC)
 
 
 def word_in(enum: EnumDescriptor, number: int) -> str | None:
@@ -45,7 +41,7 @@ def _field(message: Message, field: Any) -> Any:  # noqa: ANN401  # protobuf has
 def _value(value: Any, field: Any) -> Any:  # noqa: ANN401  # as above
     match value:
         case Timestamp():
-            return moment_of(value)
+            return moment(value)
         case Duration():
             return value.ToTimedelta()
         case Message():

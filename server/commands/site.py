@@ -6,7 +6,8 @@ import typer
 
 from device_registry.model import SiteKind
 from server.commands.mistakes import CommandError, ExitCode
-from server.commands.output import Json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
@@ -19,7 +20,6 @@ Id = Annotated[str, typer.Argument(metavar="SITE", help="Id of the site.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the institution.")]
 Region = Annotated[str, typer.Option("--region", help="Region (统筹区) it belongs to, e.g. 110000.")]
 Kind = Annotated[SiteKind, typer.Option("--kind", help="What it is.", case_sensitive=False)]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 Latitude = Annotated[float | None, typer.Option("--latitude", help="Degrees north, for the fleet checks.")]
 Longitude = Annotated[float | None, typer.Option("--longitude", help="Degrees east.")]
 Radius = Annotated[int, typer.Option("--radius-metres", min=1, help="How far from there its terminals may be.")]

@@ -8,16 +8,16 @@ import typer
 from device_registry.model import Presence, TerminalClass, TerminalState
 from server.commands import terminal_decisions, terminal_import, terminal_watch
 from server.commands.asked import terminal_filter
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, TerminalId
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
-from server.commands.shown import moment_of, shown
+from server.commands.shown import shown
+from server.services.admin.convert import moment
 from shualian.admin.v1 import registry_pb2 as pb
 from shualian.admin.v1.registry_pb2_grpc import RegistryServiceStub
 
 app = typer.Typer(name="terminal", help="Terminals and their certificates.", no_args_is_help=True, add_completion=False)
-
-Id = Annotated[str, typer.Argument(metavar="TERMINAL", help="Id of the terminal, or its serial number.")]
 
 
 @app.command("register")
@@ -62,7 +62,7 @@ def register(
 
 
 @app.command("token")
-def token(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
+def token(context: typer.Context, *, terminal: TerminalId, as_json: Json = False) -> None:
     """Make a one-time enrollment token; it is shown once and kept only as a hash."""
     with admin(session_of(context)) as api:
         made = RegistryServiceStub(api).IssueEnrollmentToken(pb.IssueEnrollmentTokenRequest(terminal=terminal)).token
@@ -135,7 +135,7 @@ def list_terminals(
 
 
 @app.command("show")
-def show(context: typer.Context, *, terminal: Id, as_json: Json = False) -> None:
+def show(context: typer.Context, *, terminal: TerminalId, as_json: Json = False) -> None:
     """Show a terminal with its certificates and vitals."""
     with admin(session_of(context)) as api:
         answer = RegistryServiceStub(api).GetTerminal(pb.GetTerminalRequest(terminal=terminal))
@@ -171,6 +171,6 @@ def _vitals(message: pb.Vitals) -> dict[str, Any]:
 def _tell_token(made: pb.EnrollmentToken) -> None:
     out = console()
     out.print(f"One-time token: [bold]{made.token}[/]")
-    until = f"{moment_of(made.expires_at):%Y-%m-%d %H:%M} UTC"
+    until = f"{moment(made.expires_at):%Y-%m-%d %H:%M} UTC"
     out.print(f"Good until {until}, once, for this serial number. It is not shown again.")
     out.print(f"Root fingerprint: {made.root_fingerprint_sha256}")

@@ -6,15 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.output import Json, show_record
+from server.commands.options import Json, Reason, TerminalId
+from server.commands.output import show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
 from server.commands.shown import shown
 from shualian.admin.v1 import registry_pb2 as pb
 from shualian.admin.v1.registry_pb2_grpc import RegistryServiceStub
-
-Id = Annotated[str, typer.Argument(metavar="TERMINAL", help="Id of the terminal, or its serial number.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 
 class Code(StrEnum):
@@ -38,26 +36,26 @@ def add_to(app: typer.Typer) -> None:
         app.command(verb.__name__)(verb)
 
 
-def suspend(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
+def suspend(context: typer.Context, *, terminal: TerminalId, reason: Reason, as_json: Json = False) -> None:
     """Lock a terminal out for now; its streams end within a second."""
     asked = pb.SuspendTerminalRequest(terminal=terminal, reason=reason)
     _decide(context, lambda api: api.SuspendTerminal(asked), as_json=as_json)
 
 
-def resume(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
+def resume(context: typer.Context, *, terminal: TerminalId, reason: Reason, as_json: Json = False) -> None:
     """Let a suspended or quarantined terminal in again."""
     asked = pb.ResumeTerminalRequest(terminal=terminal, reason=reason)
     _decide(context, lambda api: api.ResumeTerminal(asked), as_json=as_json)
 
 
-def quarantine(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
+def quarantine(context: typer.Context, *, terminal: TerminalId, reason: Reason, as_json: Json = False) -> None:
     """Keep a terminal out on suspicion until somebody has looked and resumes it."""
     asked = pb.QuarantineTerminalRequest(terminal=terminal, reason=reason)
     _decide(context, lambda api: api.QuarantineTerminal(asked), as_json=as_json)
 
 
 def evict(
-    context: typer.Context, *, terminal: Id, reason: Reason, code: CodeOption = None, as_json: Json = False
+    context: typer.Context, *, terminal: TerminalId, reason: Reason, code: CodeOption = None, as_json: Json = False
 ) -> None:
     """End a terminal's certificates; it must enroll again."""
     asked = pb.EvictTerminalRequest(terminal=terminal, reason=reason, code=_code(code))
@@ -65,7 +63,7 @@ def evict(
 
 
 def revoke(
-    context: typer.Context, *, terminal: Id, reason: Reason, code: CodeOption = None, as_json: Json = False
+    context: typer.Context, *, terminal: TerminalId, reason: Reason, code: CodeOption = None, as_json: Json = False
 ) -> None:
     """Withdraw a terminal's certificates for good; its streams end within a second."""
     asked = pb.RevokeTerminalRequest(terminal=terminal, reason=reason, code=_code(code))
@@ -73,20 +71,20 @@ def revoke(
 
 
 def ban(
-    context: typer.Context, *, terminal: Id, reason: Reason, code: CodeOption = None, as_json: Json = False
+    context: typer.Context, *, terminal: TerminalId, reason: Reason, code: CodeOption = None, as_json: Json = False
 ) -> None:
     """Refuse a device under any registration, by serial number and factory key."""
     asked = pb.BanTerminalRequest(terminal=terminal, reason=reason, code=_code(code))
     _decide(context, lambda api: api.BanTerminal(asked), as_json=as_json)
 
 
-def unban(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
+def unban(context: typer.Context, *, terminal: TerminalId, reason: Reason, as_json: Json = False) -> None:
     """Lift a ban; the terminal is retired, and its device may be registered anew."""
     asked = pb.UnbanTerminalRequest(terminal=terminal, reason=reason)
     _decide(context, lambda api: api.UnbanTerminal(asked), as_json=as_json)
 
 
-def retire(context: typer.Context, *, terminal: Id, reason: Reason, as_json: Json = False) -> None:
+def retire(context: typer.Context, *, terminal: TerminalId, reason: Reason, as_json: Json = False) -> None:
     """Close the file of a revoked terminal; its serial number is free again."""
     asked = pb.RetireTerminalRequest(terminal=terminal, reason=reason)
     _decide(context, lambda api: api.RetireTerminal(asked), as_json=as_json)

@@ -12,7 +12,8 @@ import grpc
 import typer
 
 from server.commands.mistakes import ExitCode
-from server.commands.output import Json, console, plain, print_json
+from server.commands.options import Json
+from server.commands.output import console, plain, print_json
 from server.commands.remote import admin, code_of
 from server.commands.session import session_of
 from server.commands.shown import word_in

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from device_registry.model import Presence, TerminalClass, TerminalState
 from server.commands.asked import terminal_filter
-from server.commands.output import STYLES, Json, console, print_json
+from server.commands.options import Json
+from server.commands.output import STYLES, console, print_json
 from server.commands.remote import admin, code_of
 from server.commands.session import session_of
 from server.commands.shown import shown

@@ -6,16 +6,17 @@ from typing import Annotated
 import typer
 from google.protobuf.duration_pb2 import Duration
 
-from server.commands.output import Json, console, print_json, show_list, show_record
+from server.commands.options import Json, Reason
+from server.commands.output import console, print_json, show_list, show_record
 from server.commands.remote import admin
 from server.commands.session import session_of
-from server.commands.shown import moment_of, shown
+from server.commands.shown import shown
+from server.services.admin.convert import moment
 from shualian.admin.v1 import ticket_pb2 as pb
 from shualian.admin.v1.ticket_pb2_grpc import TicketServiceStub
 
 app = typer.Typer(name="ticket", help="Installer tickets.", no_args_is_help=True, add_completion=False)
 
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the audit trail. Nothing personal.")]
 
 _COLUMNS = ("ticket_id", "region", "terminals_left", "terminals_max", "issued_by", "expires_at", "revoked_at")
 
@@ -42,7 +43,7 @@ def issue(
         return
     out = console()
     out.print(f"Installer ticket: [bold]{issued.ticket}[/]")
-    until = f"{moment_of(issued.record.expires_at):%Y-%m-%d %H:%M} UTC"
+    until = f"{moment(issued.record.expires_at):%Y-%m-%d %H:%M} UTC"
     out.print(f"For {count} terminals in region {region}, until {until}. It is not shown again.")
     out.print(f"Root fingerprint: {issued.root_fingerprint_sha256}")
 

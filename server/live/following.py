@@ -9,17 +9,14 @@ from time import monotonic
 import structlog
 from sqlalchemy import Connection
 
-from device_registry import EVERYBODY, Standings, admit
+from device_registry import Standings, admit
+from device_registry.changes import EVERYBODY, TOPIC_AUTHORITY, TOPIC_COMMAND, TOPIC_TERMINAL
 from device_registry.errors import CertificateUnknownError, RegistryError
 from device_registry.model import Standing, TerminalState
 from server.live.streams import LiveStream, LiveStreams
 from server.store import Event, UnitOfWork
 
 log = structlog.get_logger()
-
-TERMINAL = "terminal"
-COMMAND = "command"
-AUTHORITY = "authority"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,25 +60,31 @@ class RegistryWatch:
     async def on_events(self, events: Sequence[Event]) -> None:
         """Act on what changed; each subject once, however often it changed."""
         learned_at = monotonic()
-        if any(event.topic == AUTHORITY for event in events):
+        if any(event.topic == TOPIC_AUTHORITY for event in events):
             self._on_authority()
-        changed = list(dict.fromkeys(event.subject for event in events if event.topic == TERMINAL))
+        changed = list(dict.fromkeys(event.subject for event in events if event.topic == TOPIC_TERMINAL))
         if EVERYBODY in changed:
-            streams = self._streams.all()
-            watched = {_fingerprint(stream) for stream in streams}
-            closed = await self._unit_of_work.read_at_once(_reloaded(self._standings, watched))
-            self._end_refused(streams, closed, learned_at)
+            await self._follow(self._standings.load, self._streams.all, learned_at)
         elif changed:
-            watched = {_fingerprint(stream) for terminal_id in changed for stream in self._streams.of(terminal_id)}
-            closed = await self._unit_of_work.read_at_once(_refreshed(self._standings, changed, watched))
-            for terminal_id in changed:
-                self._end_refused(self._streams.of(terminal_id), closed, learned_at)
-        for terminal_id in dict.fromkeys(event.subject for event in events if event.topic == COMMAND):
+            await self._follow(
+                lambda connection: self._standings.refresh(connection, *changed),
+                lambda: [stream for terminal_id in changed for stream in self._streams.of(terminal_id)],
+                learned_at,
+            )
+        for terminal_id in dict.fromkeys(event.subject for event in events if event.topic == TOPIC_COMMAND):
             self._on_command(terminal_id)
 
     async def sweep(self) -> None:
         """Look at all live streams: a certificate's time runs out without any event."""
         self._end_refused(self._streams.all(), {}, monotonic())
+
+    async def _follow(
+        self, renew: Callable[[Connection], None], whose: Callable[[], Sequence[LiveStream]], learned_at: float
+    ) -> None:
+        """Bring memory up to date, and end the streams that it does not bear out; new ones may have come meanwhile."""
+        watched = {_fingerprint(stream) for stream in whose()}
+        closed = await self._unit_of_work.read_at_once(_found_after(self._standings, renew, watched))
+        self._end_refused(whose(), closed, learned_at)
 
     def _end_refused(
         self, streams: Sequence[LiveStream], closed: Mapping[str, Standing | None], learned_at: float
@@ -102,31 +105,17 @@ class RegistryWatch:
         log.info("stream_cut", reason=reason, seconds=round(seconds, 4))
 
 
-def _refreshed(
-    standings: Standings, terminal_ids: Sequence[str], watched: Collection[str]
+def _found_after(
+    standings: Standings, renew: Callable[[Connection], None], watched: Collection[str]
 ) -> Callable[[Connection], dict[str, Standing | None]]:
     """Return what brings memory up to date, and looks up those of the watched certificates that left it."""
 
     def read(connection: Connection) -> dict[str, Standing | None]:
-        standings.refresh(connection, *terminal_ids)
-        return _found(standings, connection, watched)
+        renew(connection)
+        left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
+        return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
 
     return read
-
-
-def _reloaded(standings: Standings, watched: Collection[str]) -> Callable[[Connection], dict[str, Standing | None]]:
-    """Return the same for a change that is about everybody."""
-
-    def read(connection: Connection) -> dict[str, Standing | None]:
-        standings.load(connection)
-        return _found(standings, connection, watched)
-
-    return read
-
-
-def _found(standings: Standings, connection: Connection, watched: Collection[str]) -> dict[str, Standing | None]:
-    left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
-    return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
 
 
 def _refusal(fingerprint: str, standing: Standing | None, now: datetime) -> RegistryError | None:

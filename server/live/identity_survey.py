@@ -3,7 +3,7 @@
 A look of its own beside `survey.py`, because it is dearer and changes more slowly.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from prometheus_client import Gauge
 from sqlalchemy import Connection
 
-from device_registry import Census
 from device_registry.authority.issuer_states import IssuerState
 from device_registry.authority.issuers import IssuerOverview
 from device_registry.fleet.finding import FindingKind, Severity
@@ -29,7 +28,6 @@ IDENTITY_SURVEY_EVERY = timedelta(seconds=60)
 class IdentityCount:
     """Everything that one look counts."""
 
-    census: Census
     forecast: Forecast
     findings: Mapping[tuple[FindingKind, Severity], int]
     issuers: IssuerOverview
@@ -45,15 +43,14 @@ class IdentitySurvey:
 
     def __init__(self, *, domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> None:
         self._domain = domain
-        self._now: Callable[[], datetime] = domain.now
         self._unit_of_work = unit_of_work
         self._metrics = metrics
         self._kinds_shown: set[tuple[str, str]] = set()
 
     async def take(self) -> None:
         """Count once."""
-        count = await self._unit_of_work.read(self._count)
-        self._show_certificates(count)
+        count = await self._unit_of_work.walk(self._count, patience=IDENTITY_SURVEY_EVERY)
+        _show(self._metrics.certificates_missing_rotation, Missing, count.forecast.by_missing)
         self._show_findings(count.findings)
         self._show_issuers(count.issuers)
         _show(self._metrics.rollouts, RolloutState, count.rollouts.rollouts)
@@ -66,7 +63,6 @@ class IdentitySurvey:
         domain = self._domain
         checkpoint = domain.checkpoints.newest(connection)
         return IdentityCount(
-            census=domain.registry.census(connection),
             forecast=domain.forecasts.take(connection),
             findings=domain.findings.open_counts(connection),
             issuers=domain.issuers.overview(connection),
@@ -76,11 +72,6 @@ class IdentitySurvey:
             signed_entries=checkpoint.entries if checkpoint else 0,
             signed_at=checkpoint.at if checkpoint else None,
         )
-
-    def _show_certificates(self, count: IdentityCount) -> None:
-        now = self._now()
-        self._metrics.certificates_lapsed.set(sum(end <= now for end in count.census.certificate_ends))
-        _show(self._metrics.certificates_missing_rotation, Missing, count.forecast.by_missing)
 
     def _show_findings(self, findings: Mapping[tuple[FindingKind, Severity], int]) -> None:
         counts = {(kind.value, severity.value): count for (kind, severity), count in findings.items()}

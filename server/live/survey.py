@@ -73,6 +73,7 @@ class Survey:
         for condition in _CONDITIONS:
             self._metrics.terminal_conditions.labels(condition.value).set(census.presences[condition])
         self._metrics.certificate_days_to_expiry.replace((end - now) / _DAY for end in census.certificate_ends)
+        self._metrics.certificates_lapsed.set(sum(end <= now for end in census.certificate_ends))
         overdue_before = now + self._overdue_below
         self._metrics.certificates_renewal_overdue.set(sum(end < overdue_before for end in census.certificate_ends))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection
 
 from device_registry import (
     DEFAULT_POLICY,
@@ -23,7 +23,6 @@ from device_registry import (
     Terminal,
     TerminalClass,
     TerminalState,
-    metadata,
 )
 from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.authority.keys import make_private_key
@@ -66,20 +65,6 @@ class RegistryBench:
     audit: AuditLog
     clock: Clock
     announcements: Announcements
-
-
-def a_database(path: Path) -> Engine:
-    """Return an engine on a new SQLite file with all tables that were imported so far, foreign keys on."""
-    engine = create_engine(f"sqlite:///{path}")
-
-    @event.listens_for(engine, "connect")
-    def _settings(connection: object, _record: object) -> None:
-        connection.execute("PRAGMA foreign_keys=ON")  # type: ignore[attr-defined] # sqlite3's own connection
-        # Nothing here outlives the test, so nobody waits for the disk.
-        connection.execute("PRAGMA synchronous=OFF")  # type: ignore[attr-defined] # sqlite3's own connection
-
-    metadata.create_all(engine)
-    return engine
 
 
 def a_registry(

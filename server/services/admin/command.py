@@ -7,7 +7,6 @@ from server.administration.caller import current_operator
 from server.interceptors.chain import Context
 from server.live.control import count_ended
 from server.services.admin import command_records
-from server.services.admin.finding import terminal_meant
 from server.store import UnitOfWork
 from server.wiring import Domain
 from shualian.admin.v1 import command_pb2 as pb
@@ -33,7 +32,7 @@ class CommandService(command_pb2_grpc.CommandServiceServicer):
         def queue(connection: Connection) -> pb.Command:
             queued = self._commands.queue(
                 connection,
-                terminal_id=terminal_meant(self._domain, connection, request.terminal),
+                terminal_id=self._domain.roster.meant(connection, request.terminal).terminal_id,
                 action=command_records.action_of(request.order),
                 parameters=parameters,
                 lifetime=command_records.lifetime_of(request.order),
@@ -50,7 +49,7 @@ class CommandService(command_pb2_grpc.CommandServiceServicer):
         """List a terminal's commands."""
 
         def read(connection: Connection) -> list[pb.Command]:
-            terminal_id = terminal_meant(self._domain, connection, request.terminal)
+            terminal_id = self._domain.roster.meant(connection, request.terminal).terminal_id
             history = self._commands.history(connection, terminal_id, limit=request.limit or LIMIT)
             return [command_records.command(record, self._domain.now()) for record in history]
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from device_registry import model as registry
-from device_registry.fleet.places import Place
+from device_registry.fleet.places import Place, place_from
 from device_registry.imports import ImportResult, ImportRow
 from device_registry.roster import RosterFilter, TerminalView
 from server.refusals import FieldViolation, InvalidRequestError
@@ -58,9 +58,7 @@ def place_of(request: pb.AddSiteRequest | pb.UpdateSiteRequest) -> Place | None:
 
 def place_in(record: registry.Site) -> Place | None:
     """Return where a site stands, as far as it is known."""
-    if record.latitude is None or record.longitude is None or record.radius_metres is None:
-        return None
-    return Place(latitude=record.latitude, longitude=record.longitude, radius_metres=record.radius_metres)
+    return place_from(latitude=record.latitude, longitude=record.longitude, radius_metres=record.radius_metres)
 
 
 def import_row(message: pb.ImportRow) -> ImportRow:

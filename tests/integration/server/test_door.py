@@ -16,8 +16,7 @@ import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from device_registry import Authority, CertificateLifetimes
-from server.live.following import TERMINAL
+from device_registry import TOPIC_TERMINAL, Authority, CertificateLifetimes
 from server.store import announce
 from shualian.terminal.v1 import (
     device_pb2,
@@ -377,7 +376,7 @@ async def test_the_http_port_shows_life_readiness_and_metrics(running: RunningPl
 
 
 async def test_events_of_other_topics_and_unknown_terminals_are_harmless(running: RunningPlatform) -> None:
-    await running.write(lambda connection: announce(connection, TERMINAL, UNKNOWN_ID))
+    await running.write(lambda connection: announce(connection, TOPIC_TERMINAL, UNKNOWN_ID))
     await running.write(lambda connection: announce(connection, "weather", "fair"))
     await asyncio.sleep(0.2)
 

@@ -12,12 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import Connection
 
-from device_registry import Registry, Standing, Standings, TerminalState, admit
+from device_registry import TOPIC_TERMINAL, Registry, Standing, Standings, TerminalState, admit
 from device_registry.authority.certificates import fingerprint_from_der
 from device_registry.errors import TerminalRevokedError, TerminalSuspendedError
 from server.interceptors.chain import Context, Method
 from server.interceptors.identity import REFUSALS, IdentityLayer
-from server.live.following import TERMINAL, Cut, RegistryWatch
+from server.live.following import Cut, RegistryWatch
 from server.live.streams import LiveStreams
 from server.refusals import RateLimitedError
 from server.store import Event, UnitOfWork
@@ -156,7 +156,9 @@ async def test_i02_a_stream_opened_while_a_suspension_is_being_read_is_cut_too(f
         with fleet.streams.opened(standing, "S/M"):
             await asyncio.Event().wait()
 
-    following = asyncio.create_task(watch.on_events([Event(event_id=1, topic=TERMINAL, subject=standing.terminal_id)]))
+    following = asyncio.create_task(
+        watch.on_events([Event(event_id=1, topic=TOPIC_TERMINAL, subject=standing.terminal_id)])
+    )
     stream = asyncio.create_task(open_stream())  # comes in while the database is being asked
     await following
 

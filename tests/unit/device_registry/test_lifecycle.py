@@ -14,7 +14,8 @@ from device_registry.errors import (
     TerminalRetiredError,
     TerminalRevokedError,
 )
-from device_registry.lifecycle import REASON_LENGTH_MAX, TRANSITIONS, is_legal, refuse_out_of_service, transition
+from device_registry.lifecycle import TRANSITIONS, is_legal, refuse_out_of_service, transition
+from device_registry.wording import REASON_LENGTH_MAX
 
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 S = TerminalState
