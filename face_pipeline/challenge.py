@@ -34,8 +34,8 @@ def random_challenge(policy: FacePolicy, randomness: Randomness) -> Challenge:
     """Return a challenge whose order cannot be foreseen; both sides are always among the turns."""
     orders: list[tuple[Action, ...]] = [()]
     for _ in range(policy.challenge_turns):
-        orders = [(*order, action) for order in orders for action in Action]
-    both_sides = [order for order in orders if set(order) == set(Action)]
+        orders = [(*order, action) for order in orders for action in SIGN]
+    both_sides = [order for order in orders if set(order) == set(SIGN)]
     return Challenge(actions=randomness.choice(both_sides), deadline=policy.challenge_deadline)
 
 

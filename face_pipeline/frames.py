@@ -26,6 +26,27 @@ class Action(StrEnum):
 
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
+    NOD = "nod"
+    """Chin to the chest."""
+    COME_CLOSER = "come_closer"
+
+
+class Modality(StrEnum):
+    """What a camera delivers beside colour."""
+
+    NIR = "nir"
+    DEPTH = "depth"
+
+
+class Assurance(StrEnum):
+    """How much stands behind a live verdict."""
+
+    COLOUR = "colour"
+    """One colour camera: a screen that obeys can pass."""
+    COLOUR_UNMOVED = "colour_unmoved"
+    """The same without a challenge, for somebody who cannot move."""
+    SOLID = "solid"
+    """Infrared or depth agreed with the colour picture."""
 
 
 class Guidance(StrEnum):
@@ -44,12 +65,17 @@ class Guidance(StrEnum):
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
     LOOK_STRAIGHT = "look_straight"
+    NOD = "nod"
+    UNCOVER_EYES = "uncover_eyes"
+    UNCOVER_MOUTH = "uncover_mouth"
 
 
 class Outcome(StrEnum):
     """How a session ends."""
 
     MATCHED = "matched"
+    LIVE = "live"
+    """Alive, and compared with nobody: the verdict carries the face to look for among many."""
     NOT_MATCHED = "not_matched"
     SPOOF_SUSPECTED = "spoof_suspected"
     INSUFFICIENT = "insufficient"
@@ -57,11 +83,15 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One picture as the terminal sent it."""
+    """What the terminal's cameras saw at one moment; all pictures are registered to the colour one."""
 
     sequence: int
     captured_at: datetime
     jpeg: bytes
+    nir: bytes | None = None
+    """Gray JPEG, near infrared."""
+    depth: bytes | None = None
+    """PNG, one channel of 16 bits, millimetres from the camera plane, 0 where nothing was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,9 +91,10 @@ async def _send_frames(
     for sequence in range(1, profile.frames_max + 1):
         t = time.monotonic() - began
         picture = await asyncio.to_thread(sitting.camera.frame, t, sitting.patient.yaw(t))
-        frame = face_pb2.Frame(
-            sequence=sequence, modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=encode(picture)
+        colour = face_pb2.Picture(
+            modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=encode(picture)
         )
+        frame = face_pb2.Frame(sequence=sequence, pictures=[colour])
         frame.captured_at.FromDatetime(datetime.now(UTC))
         await stream.write(face_pb2.AuthenticateRequest(frame=frame))
         await asyncio.sleep(max(0.0, began + sequence * pace - time.monotonic()))

@@ -137,10 +137,15 @@ _HINTS = {
     Guidance.TURN_LEFT: face_pb2.HINT_TURN_LEFT,
     Guidance.TURN_RIGHT: face_pb2.HINT_TURN_RIGHT,
     Guidance.LOOK_STRAIGHT: face_pb2.HINT_LOOK_STRAIGHT,
+    Guidance.NOD: face_pb2.HINT_NOD,
+    Guidance.UNCOVER_EYES: face_pb2.HINT_UNCOVER_EYES,
+    Guidance.UNCOVER_MOUTH: face_pb2.HINT_UNCOVER_MOUTH,
 }
 _ACTIONS = {
     Action.TURN_LEFT: face_pb2.CHALLENGE_ACTION_TURN_LEFT,
     Action.TURN_RIGHT: face_pb2.CHALLENGE_ACTION_TURN_RIGHT,
+    Action.NOD: face_pb2.CHALLENGE_ACTION_NOD,
+    Action.COME_CLOSER: face_pb2.CHALLENGE_ACTION_COME_CLOSER,
 }
 _OUTCOMES = {
     Outcome.MATCHED: face_pb2.DECISION_OUTCOME_MATCHED,
@@ -153,7 +158,14 @@ _OUTCOMES = {
 def frame(message: face_pb2.Frame) -> PipelineFrame:
     """Return a picture as the pipeline takes it."""
     captured_at = moment(message.captured_at, "frame.captured_at")
-    return PipelineFrame(sequence=message.sequence, captured_at=captured_at, jpeg=message.data)
+    pictures = {picture.modality: picture.data for picture in message.pictures}
+    return PipelineFrame(
+        sequence=message.sequence,
+        captured_at=captured_at,
+        jpeg=pictures[face_pb2.MODALITY_RGB],  # protovalidate: always there, and first
+        nir=pictures.get(face_pb2.MODALITY_NIR),
+        depth=pictures.get(face_pb2.MODALITY_DEPTH),
+    )
 
 
 def challenge_action(action: Action) -> "face_pb2.ChallengeAction.ValueType":

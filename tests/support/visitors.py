@@ -113,9 +113,9 @@ def frame(sequence: int, jpeg: bytes, captured_at: datetime | None = None) -> fa
         frame=face_pb2.Frame(
             sequence=sequence,
             captured_at=at(captured_at),
-            modality=face_pb2.MODALITY_RGB,
-            encoding=face_pb2.ENCODING_JPEG,
-            data=jpeg,
+            pictures=[
+                face_pb2.Picture(modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=jpeg)
+            ],
         )
     )
 

@@ -32,6 +32,10 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """Never valid."""
     PURPOSE_VERIFY: _Purpose.ValueType  # 1
     """One to one: is this the person with the claimed identity?"""
+    PURPOSE_IDENTIFY: _Purpose.ValueType  # 2
+    """One to many: who of the people known at this site is this? Always followed by a second factor."""
+    PURPOSE_PRACTITIONER: _Purpose.ValueType  # 3
+    """One to one, of staff: is this the practitioner, and are they at their site? Pays nothing; it signs."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """What the face is for."""
@@ -40,6 +44,10 @@ PURPOSE_UNSPECIFIED: Purpose.ValueType  # 0
 """Never valid."""
 PURPOSE_VERIFY: Purpose.ValueType  # 1
 """One to one: is this the person with the claimed identity?"""
+PURPOSE_IDENTIFY: Purpose.ValueType  # 2
+"""One to many: who of the people known at this site is this? Always followed by a second factor."""
+PURPOSE_PRACTITIONER: Purpose.ValueType  # 3
+"""One to one, of staff: is this the practitioner, and are they at their site? Pays nothing; it signs."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 class _ChallengeAction:
@@ -54,6 +62,10 @@ class _ChallengeActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Chall
     """Turn the head to the person's own left, about 30 degrees, and back."""
     CHALLENGE_ACTION_TURN_RIGHT: _ChallengeAction.ValueType  # 2
     """Turn the head to the person's own right, about 30 degrees, and back."""
+    CHALLENGE_ACTION_NOD: _ChallengeAction.ValueType  # 3
+    """Lower the chin towards the chest, about 20 degrees, and back."""
+    CHALLENGE_ACTION_COME_CLOSER: _ChallengeAction.ValueType  # 4
+    """Come closer until the face is about a third larger."""
 
 class ChallengeAction(_ChallengeAction, metaclass=_ChallengeActionEnumTypeWrapper):
     """One thing to do with the head. Left and right are the person's own."""
@@ -64,6 +76,10 @@ CHALLENGE_ACTION_TURN_LEFT: ChallengeAction.ValueType  # 1
 """Turn the head to the person's own left, about 30 degrees, and back."""
 CHALLENGE_ACTION_TURN_RIGHT: ChallengeAction.ValueType  # 2
 """Turn the head to the person's own right, about 30 degrees, and back."""
+CHALLENGE_ACTION_NOD: ChallengeAction.ValueType  # 3
+"""Lower the chin towards the chest, about 20 degrees, and back."""
+CHALLENGE_ACTION_COME_CLOSER: ChallengeAction.ValueType  # 4
+"""Come closer until the face is about a third larger."""
 Global___ChallengeAction: _TypeAlias = ChallengeAction  # noqa: Y015
 
 class _Modality:
@@ -76,6 +92,10 @@ class _ModalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Modality.Val
     """Never valid."""
     MODALITY_RGB: _Modality.ValueType  # 1
     """Colour picture in visible light."""
+    MODALITY_NIR: _Modality.ValueType  # 2
+    """Gray picture in near infrared, 850 or 940 nm, lit by the terminal."""
+    MODALITY_DEPTH: _Modality.ValueType  # 3
+    """Distance from the camera plane."""
 
 class Modality(_Modality, metaclass=_ModalityEnumTypeWrapper):
     """What a frame shows."""
@@ -84,6 +104,10 @@ MODALITY_UNSPECIFIED: Modality.ValueType  # 0
 """Never valid."""
 MODALITY_RGB: Modality.ValueType  # 1
 """Colour picture in visible light."""
+MODALITY_NIR: Modality.ValueType  # 2
+"""Gray picture in near infrared, 850 or 940 nm, lit by the terminal."""
+MODALITY_DEPTH: Modality.ValueType  # 3
+"""Distance from the camera plane."""
 Global___Modality: _TypeAlias = Modality  # noqa: Y015
 
 class _Encoding:
@@ -95,16 +119,44 @@ class _EncodingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Encoding.Val
     ENCODING_UNSPECIFIED: _Encoding.ValueType  # 0
     """Never valid."""
     ENCODING_JPEG: _Encoding.ValueType  # 1
-    """Baseline or progressive JPEG."""
+    """Baseline or progressive JPEG: for RGB, and in gray for NIR."""
+    ENCODING_PNG_MILLIMETRES: _Encoding.ValueType  # 2
+    """PNG of one channel with 16 bits: for DEPTH, in millimetres; 0 where nothing was measured."""
 
 class Encoding(_Encoding, metaclass=_EncodingEnumTypeWrapper):
-    """How a frame's bytes are to be read."""
+    """How a picture's bytes are to be read."""
 
 ENCODING_UNSPECIFIED: Encoding.ValueType  # 0
 """Never valid."""
 ENCODING_JPEG: Encoding.ValueType  # 1
-"""Baseline or progressive JPEG."""
+"""Baseline or progressive JPEG: for RGB, and in gray for NIR."""
+ENCODING_PNG_MILLIMETRES: Encoding.ValueType  # 2
+"""PNG of one channel with 16 bits: for DEPTH, in millimetres; 0 where nothing was measured."""
 Global___Encoding: _TypeAlias = Encoding  # noqa: Y015
+
+class _SecondFactorKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SecondFactorKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SecondFactorKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SECOND_FACTOR_KIND_UNSPECIFIED: _SecondFactorKind.ValueType  # 0
+    """Never sent."""
+    SECOND_FACTOR_KIND_ID_NUMBER_LAST_FOUR: _SecondFactorKind.ValueType  # 1
+    """The last four characters of the ID number."""
+    SECOND_FACTOR_KIND_PHONE_LAST_FOUR: _SecondFactorKind.ValueType  # 2
+    """The last four digits of the phone number on record."""
+
+class SecondFactorKind(_SecondFactorKind, metaclass=_SecondFactorKindEnumTypeWrapper):
+    """What one can be asked for beside the face."""
+
+SECOND_FACTOR_KIND_UNSPECIFIED: SecondFactorKind.ValueType  # 0
+"""Never sent."""
+SECOND_FACTOR_KIND_ID_NUMBER_LAST_FOUR: SecondFactorKind.ValueType  # 1
+"""The last four characters of the ID number."""
+SECOND_FACTOR_KIND_PHONE_LAST_FOUR: SecondFactorKind.ValueType  # 2
+"""The last four digits of the phone number on record."""
+Global___SecondFactorKind: _TypeAlias = SecondFactorKind  # noqa: Y015
 
 class _Hint:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -140,6 +192,12 @@ class _HintEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Hint.ValueType],
     """Turn the head to your own right."""
     HINT_LOOK_STRAIGHT: _Hint.ValueType  # 13
     """Look straight at the camera."""
+    HINT_NOD: _Hint.ValueType  # 14
+    """Lower the chin towards the chest."""
+    HINT_UNCOVER_EYES: _Hint.ValueType  # 15
+    """Something hides the eyes: take off dark glasses."""
+    HINT_UNCOVER_MOUTH: _Hint.ValueType  # 16
+    """Something hides mouth or nose: take off the mask for a moment."""
 
 class Hint(_Hint, metaclass=_HintEnumTypeWrapper):
     """What the person should do now."""
@@ -172,6 +230,12 @@ HINT_TURN_RIGHT: Hint.ValueType  # 12
 """Turn the head to your own right."""
 HINT_LOOK_STRAIGHT: Hint.ValueType  # 13
 """Look straight at the camera."""
+HINT_NOD: Hint.ValueType  # 14
+"""Lower the chin towards the chest."""
+HINT_UNCOVER_EYES: Hint.ValueType  # 15
+"""Something hides the eyes: take off dark glasses."""
+HINT_UNCOVER_MOUTH: Hint.ValueType  # 16
+"""Something hides mouth or nose: take off the mask for a moment."""
 Global___Hint: _TypeAlias = Hint  # noqa: Y015
 
 class _DecisionOutcome:
@@ -185,7 +249,9 @@ class _DecisionOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decis
     DECISION_OUTCOME_MATCHED: _DecisionOutcome.ValueType  # 1
     """Alive, and the claimed person."""
     DECISION_OUTCOME_NOT_MATCHED: _DecisionOutcome.ValueType  # 2
-    """Alive, and not the claimed person; or nobody is known under the claim. The two are not told apart."""
+    """Alive, and not the claimed person; or nobody is known under the claim, or by this face and second factor. Which of
+    them is not told.
+    """
     DECISION_OUTCOME_SPOOF_SUSPECTED: _DecisionOutcome.ValueType  # 3
     """Signs of a picture, a screen or a swap. Nothing is said about the match."""
     DECISION_OUTCOME_INSUFFICIENT: _DecisionOutcome.ValueType  # 4
@@ -201,7 +267,9 @@ DECISION_OUTCOME_UNSPECIFIED: DecisionOutcome.ValueType  # 0
 DECISION_OUTCOME_MATCHED: DecisionOutcome.ValueType  # 1
 """Alive, and the claimed person."""
 DECISION_OUTCOME_NOT_MATCHED: DecisionOutcome.ValueType  # 2
-"""Alive, and not the claimed person; or nobody is known under the claim. The two are not told apart."""
+"""Alive, and not the claimed person; or nobody is known under the claim, or by this face and second factor. Which of
+them is not told.
+"""
 DECISION_OUTCOME_SPOOF_SUSPECTED: DecisionOutcome.ValueType  # 3
 """Signs of a picture, a screen or a swap. Nothing is said about the match."""
 DECISION_OUTCOME_INSUFFICIENT: DecisionOutcome.ValueType  # 4
@@ -274,25 +342,37 @@ class AuthenticateRequest(_message.Message):
 
     START_FIELD_NUMBER: _builtins.int
     FRAME_FIELD_NUMBER: _builtins.int
+    SEAL_FIELD_NUMBER: _builtins.int
+    SECOND_FACTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start(self) -> Global___Start:
         """Must be the first message, and only that."""
 
     @_builtins.property
     def frame(self) -> Global___Frame:
-        """A picture. None before accepted."""
+        """What the cameras saw at one moment. None before accepted."""
+
+    @_builtins.property
+    def seal(self) -> Global___Seal:
+        """The answer to seal_asked."""
+
+    @_builtins.property
+    def second_factor(self) -> Global___SecondFactor:
+        """The answer to second_factor_asked."""
 
     def __init__(
         self,
         *,
         start: Global___Start | None = ...,
         frame: Global___Frame | None = ...,
+        seal: Global___Seal | None = ...,
+        second_factor: Global___SecondFactor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "start", b"start", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "seal", b"seal", "second_factor", b"second_factor", "start", b"start", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "start", b"start", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frame", b"frame", "seal", b"seal", "second_factor", b"second_factor", "start", b"start", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["start", "frame"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["start", "frame", "seal", "second_factor"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -307,6 +387,8 @@ class AuthenticateResponse(_message.Message):
     ACCEPTED_FIELD_NUMBER: _builtins.int
     GUIDANCE_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
+    SEAL_ASKED_FIELD_NUMBER: _builtins.int
+    SECOND_FACTOR_ASKED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accepted(self) -> Global___Accepted:
         """The session is open: send frames."""
@@ -319,18 +401,28 @@ class AuthenticateResponse(_message.Message):
     def decision(self) -> Global___Decision:
         """The end."""
 
+    @_builtins.property
+    def seal_asked(self) -> Global___SealAsked:
+        """Enough was seen: prove that the frames are this terminal's own. Frames may stop."""
+
+    @_builtins.property
+    def second_factor_asked(self) -> Global___SecondFactorAsked:
+        """The face alone does not say who it is with certainty: ask the person for one more thing."""
+
     def __init__(
         self,
         *,
         accepted: Global___Accepted | None = ...,
         guidance: Global___Guidance | None = ...,
         decision: Global___Decision | None = ...,
+        seal_asked: Global___SealAsked | None = ...,
+        second_factor_asked: Global___SecondFactorAsked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "decision", b"decision", "guidance", b"guidance", "step", b"step"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "decision", b"decision", "guidance", b"guidance", "seal_asked", b"seal_asked", "second_factor_asked", b"second_factor_asked", "step", b"step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "decision", b"decision", "guidance", b"guidance", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "decision", b"decision", "guidance", b"guidance", "seal_asked", b"seal_asked", "second_factor_asked", b"second_factor_asked", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["accepted", "guidance", "decision"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["accepted", "guidance", "decision", "seal_asked", "second_factor_asked"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -348,13 +440,26 @@ class Start(_message.Message):
     CONSENT_FIELD_NUMBER: _builtins.int
     CAMERA_FIELD_NUMBER: _builtins.int
     LOCATION_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    CANNOT_MOVE_FIELD_NUMBER: _builtins.int
+    PRACTITIONER_CODE_FIELD_NUMBER: _builtins.int
     purpose: Global___Purpose.ValueType
     """What the face is for."""
     business_type: _types_pb2.BusinessType.ValueType
     """What will be done with the result; the assertion is good for nothing else."""
+    amount_fen: _builtins.int
+    """The bill the face is for, in fen, if it is known by now; else 0. Larger bills may ask more of the person."""
+    cannot_move: _builtins.bool
+    """The person cannot move the head as the challenge asks, and they or the staff said so. There is no challenge then; the
+    assertion pays only with a PIN, or with the confirmation of a practitioner, whatever the amount.
+    """
+    practitioner_code: _builtins.str
+    """Code of the practitioner in the national insurance register of physicians and nurses. Needed for a practitioner; in
+    every other session it must be empty.
+    """
     @_builtins.property
     def claimed_identity(self) -> _types_pb2.ClaimedIdentity:
-        """Who the person says to be."""
+        """Who the person says to be. Needed to verify; in every other session it must be absent."""
 
     @_builtins.property
     def consent(self) -> Global___Consent:
@@ -366,7 +471,7 @@ class Start(_message.Message):
 
     @_builtins.property
     def location(self) -> _types_pb2.Location:
-        """Where the terminal stands, if it knows."""
+        """Where the terminal stands, if it knows. Needed for a practitioner, whose place is part of the proof."""
 
     def __init__(
         self,
@@ -377,10 +482,13 @@ class Start(_message.Message):
         consent: Global___Consent | None = ...,
         camera: Global___CameraAbilities | None = ...,
         location: _types_pb2.Location | None = ...,
+        amount_fen: _builtins.int = ...,
+        cannot_move: _builtins.bool = ...,
+        practitioner_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["camera", b"camera", "claimed_identity", b"claimed_identity", "consent", b"consent", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_type", b"business_type", "camera", b"camera", "claimed_identity", b"claimed_identity", "consent", b"consent", "location", b"location", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "business_type", b"business_type", "camera", b"camera", "cannot_move", b"cannot_move", "claimed_identity", b"claimed_identity", "consent", b"consent", "location", b"location", "practitioner_code", b"practitioner_code", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -427,22 +535,30 @@ class CameraAbilities(_message.Message):
     WIDTH_PX_FIELD_NUMBER: _builtins.int
     HEIGHT_PX_FIELD_NUMBER: _builtins.int
     FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    BESIDE_COLOUR_FIELD_NUMBER: _builtins.int
     width_px: _builtins.int
     """Width of a frame in pixels."""
     height_px: _builtins.int
     """Height of a frame in pixels."""
     frames_per_second: _builtins.int
     """Frames per second it can send."""
+    @_builtins.property
+    def beside_colour(self) -> _containers.RepeatedScalarFieldContainer[Global___Modality.ValueType]:
+        """What it delivers beside colour: none, NIR, DEPTH or both. What is promised here must come with every frame. The
+        pictures are registered: each shows what the colour picture shows, at any resolution of the same shape.
+        """
+
     def __init__(
         self,
         *,
         width_px: _builtins.int = ...,
         height_px: _builtins.int = ...,
         frames_per_second: _builtins.int = ...,
+        beside_colour: _abc.Iterable[Global___Modality.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames_per_second", b"frames_per_second", "height_px", b"height_px", "width_px", b"width_px"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beside_colour", b"beside_colour", "frames_per_second", b"frames_per_second", "height_px", b"height_px", "width_px", b"width_px"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -495,7 +611,7 @@ class Challenge(_message.Message):
     """32 random bytes of this session."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedScalarFieldContainer[Global___ChallengeAction.ValueType]:
-        """What to do, in order. Chosen at random by the platform."""
+        """What to do, in order. Chosen at random by the platform; none for somebody who cannot move."""
 
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
@@ -552,43 +668,249 @@ Global___CaptureProfile: _TypeAlias = CaptureProfile  # noqa: Y015
 
 @_typing.final
 class Frame(_message.Message):
-    """One picture."""
+    """What the cameras saw at one moment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CAPTURED_AT_FIELD_NUMBER: _builtins.int
-    MODALITY_FIELD_NUMBER: _builtins.int
-    ENCODING_FIELD_NUMBER: _builtins.int
-    DATA_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Rises with every frame of the session."""
-    modality: Global___Modality.ValueType
-    """What it shows."""
-    encoding: Global___Encoding.ValueType
-    """How to read the bytes."""
-    data: _builtins.bytes
-    """The picture. Never stored, never logged."""
     @_builtins.property
     def captured_at(self) -> _timestamp_pb2.Timestamp:
-        """When the picture was taken, on the terminal's clock. Never goes back within a session."""
+        """When the pictures were taken, on the terminal's clock. Never goes back within a session, and is not far from the
+        platform's time.
+        """
+
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Picture]:
+        """One of each modality: RGB always and first, then what the start promised."""
 
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
         captured_at: _timestamp_pb2.Timestamp | None = ...,
-        modality: Global___Modality.ValueType = ...,
-        encoding: Global___Encoding.ValueType = ...,
-        data: _builtins.bytes = ...,
+        pictures: _abc.Iterable[Global___Picture] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["captured_at", b"captured_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_at", b"captured_at", "data", b"data", "encoding", b"encoding", "modality", b"modality", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["captured_at", b"captured_at", "pictures", b"pictures", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Frame: _TypeAlias = Frame  # noqa: Y015
+
+@_typing.final
+class Picture(_message.Message):
+    """One picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODALITY_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    modality: Global___Modality.ValueType
+    """What it shows."""
+    encoding: Global___Encoding.ValueType
+    """How to read the bytes."""
+    data: _builtins.bytes
+    """The picture. Never stored, never logged."""
+    def __init__(
+        self,
+        *,
+        modality: Global___Modality.ValueType = ...,
+        encoding: Global___Encoding.ValueType = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "encoding", b"encoding", "modality", b"modality"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Picture: _TypeAlias = Picture  # noqa: Y015
+
+@_typing.final
+class SealAsked(_message.Message):
+    """Asks for the seal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    last_sequence: _builtins.int
+    """The last frame the seal must cover: every frame up to it, whether the platform looked at it or not, and none later."""
+    def __init__(
+        self,
+        *,
+        last_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_sequence", b"last_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealAsked: _TypeAlias = SealAsked  # noqa: Y015
+
+@_typing.final
+class Seal(_message.Message):
+    """Proof that the frames are those that this terminal's camera took in this session, in this order. The chain begins with
+    SHA-256("shualian-seal-1" | session_id in UTF-8 | nonce of the challenge). With each frame it becomes
+    SHA-256(chain | sequence, 4 bytes | captured_at in whole microseconds since 1970, 8 bytes | for each picture: modality, 1
+    byte; encoding, 1 byte; SHA-256(data)). Numbers are big-endian.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """A SealContent, as bytes: what is signed is what is sent."""
+    signature: _builtins.bytes
+    """ECDSA over SHA-256 of the content, DER, made with the key of the certificate that this connection uses."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Seal: _TypeAlias = Seal  # noqa: Y015
+
+@_typing.final
+class SealContent(_message.Message):
+    """What a terminal signs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    CHAIN_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """The session, from accepted."""
+    last_sequence: _builtins.int
+    """The last frame that is covered, as it was asked for."""
+    frames: _builtins.int
+    """How many frames are covered."""
+    chain: _builtins.bytes
+    """The chain after the last of them."""
+    @_builtins.property
+    def verdict(self) -> Global___TerminalVerdict:
+        """What the terminal's own liveness check says, if it has one. One more cue, never enough alone."""
+
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        last_sequence: _builtins.int = ...,
+        frames: _builtins.int = ...,
+        chain: _builtins.bytes = ...,
+        verdict: Global___TerminalVerdict | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain", b"chain", "frames", b"frames", "last_sequence", b"last_sequence", "session_id", b"session_id", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealContent: _TypeAlias = SealContent  # noqa: Y015
+
+@_typing.final
+class TerminalVerdict(_message.Message):
+    """What a terminal's own liveness check says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIVE_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    live: _builtins.bool
+    """False when it suspects an attack."""
+    algorithm: _builtins.str
+    """Name and version of the check."""
+    def __init__(
+        self,
+        *,
+        live: _builtins.bool = ...,
+        algorithm: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "live", b"live"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TerminalVerdict: _TypeAlias = TerminalVerdict  # noqa: Y015
+
+@_typing.final
+class SecondFactorAsked(_message.Message):
+    """Asks the person for one more thing. It comes to everybody whose face was looked for among many, also to those who were
+    not found: it tells nothing.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KINDS_FIELD_NUMBER: _builtins.int
+    TRIES_LEFT_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
+    tries_left: _builtins.int
+    """How many more tries there are, this one among them."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___SecondFactorKind.ValueType]:
+        """Any one of these."""
+
+    @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """The platform waits until then."""
+
+    def __init__(
+        self,
+        *,
+        kinds: _abc.Iterable[Global___SecondFactorKind.ValueType] | None = ...,
+        tries_left: _builtins.int = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline", b"deadline", "kinds", b"kinds", "tries_left", b"tries_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecondFactorAsked: _TypeAlias = SecondFactorAsked  # noqa: Y015
+
+@_typing.final
+class SecondFactor(_message.Message):
+    """What the person said."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    kind: Global___SecondFactorKind.ValueType
+    """Which one it is."""
+    value: _builtins.str
+    """Four characters. Never logged."""
+    def __init__(
+        self,
+        *,
+        kind: Global___SecondFactorKind.ValueType = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SecondFactor: _TypeAlias = SecondFactor  # noqa: Y015
 
 @_typing.final
 class Guidance(_message.Message):
@@ -596,25 +918,55 @@ class Guidance(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TextsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     HINT_FIELD_NUMBER: _builtins.int
     ACTION_INDEX_FIELD_NUMBER: _builtins.int
     ACTION_PROGRESS_FIELD_NUMBER: _builtins.int
+    TEXT_KEY_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
     hint: Global___Hint.ValueType
     """What to do."""
     action_index: _builtins.int
     """Index of the challenge action under way; equals the number of actions when all are done."""
     action_progress: _builtins.float
     """How far the action under way has come, 0 to 1."""
+    text_key: _builtins.str
+    """Key of the sentence in the terminal's own translations, e.g. `face.hint.come_closer`. Stable."""
+    @_builtins.property
+    def texts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The sentence in Chinese and English, for a terminal that has no translations."""
+
     def __init__(
         self,
         *,
         hint: Global___Hint.ValueType = ...,
         action_index: _builtins.int = ...,
         action_progress: _builtins.float = ...,
+        text_key: _builtins.str = ...,
+        texts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_index", b"action_index", "action_progress", b"action_progress", "hint", b"hint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_index", b"action_index", "action_progress", b"action_progress", "hint", b"hint", "text_key", b"text_key", "texts", b"texts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,6 +988,7 @@ class Decision(_message.Message):
     OTHER_WAYS_FIELD_NUMBER: _builtins.int
     DECISION_TIME_FIELD_NUMBER: _builtins.int
     FRAMES_USED_FIELD_NUMBER: _builtins.int
+    STAFF_MAY_CONFIRM_FIELD_NUMBER: _builtins.int
     outcome: Global___DecisionOutcome.ValueType
     """How it ended."""
     assertion: _builtins.str
@@ -643,9 +996,11 @@ class Decision(_message.Message):
     amount_limit_fen: _builtins.int
     """The assertion pays no more than this, in fen."""
     pin_free_limit_fen: _builtins.int
-    """Above this amount, in fen, a PIN is asked for beside the face."""
+    """Above this amount, in fen, a PIN is asked for beside the face. 0: always."""
     frames_used: _builtins.int
     """Frames the platform looked at."""
+    staff_may_confirm: _builtins.bool
+    """A practitioner may confirm in the place of the PIN (see FaceAuthorization.staff_assertion)."""
     @_builtins.property
     def liveness(self) -> Global___LivenessSummary:
         """How sure the platform is that a live person stood there; coarse on purpose."""
@@ -679,10 +1034,11 @@ class Decision(_message.Message):
         other_ways: _abc.Iterable[Global___PaymentWay.ValueType] | None = ...,
         decision_time: _duration_pb2.Duration | None = ...,
         frames_used: _builtins.int = ...,
+        staff_may_confirm: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assertion_expires_at", b"assertion_expires_at", "decision_time", b"decision_time", "liveness", b"liveness", "person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_limit_fen", b"amount_limit_fen", "assertion", b"assertion", "assertion_expires_at", b"assertion_expires_at", "decision_time", b"decision_time", "frames_used", b"frames_used", "liveness", b"liveness", "other_ways", b"other_ways", "outcome", b"outcome", "person", b"person", "pin_free_limit_fen", b"pin_free_limit_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_limit_fen", b"amount_limit_fen", "assertion", b"assertion", "assertion_expires_at", b"assertion_expires_at", "decision_time", b"decision_time", "frames_used", b"frames_used", "liveness", b"liveness", "other_ways", b"other_ways", "outcome", b"outcome", "person", b"person", "pin_free_limit_fen", b"pin_free_limit_fen", "staff_may_confirm", b"staff_may_confirm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

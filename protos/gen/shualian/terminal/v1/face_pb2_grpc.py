@@ -47,8 +47,9 @@ class FaceServiceServicer:
     """
 
     def Authenticate(self, request_iterator, context):
-        """One face session. The terminal sends start, waits for accepted, then sends frames until the decision comes. After the
-        decision the platform ends the stream; frames still on the way are dropped.
+        """One face session. The terminal sends start, waits for accepted, then sends frames. When the platform has seen enough
+        it asks for the seal over them, and for a second factor where it must; then it decides and ends the stream. Frames
+        that are still on the way are dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,8 +34,9 @@ class FaceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> FaceServiceAsyncStub: ...
     Authenticate: _grpc.StreamStreamMultiCallable[_face_pb2.AuthenticateRequest, _face_pb2.AuthenticateResponse]
-    """One face session. The terminal sends start, waits for accepted, then sends frames until the decision comes. After the
-    decision the platform ends the stream; frames still on the way are dropped.
+    """One face session. The terminal sends start, waits for accepted, then sends frames. When the platform has seen enough
+    it asks for the seal over them, and for a second factor where it must; then it decides and ends the stream. Frames
+    that are still on the way are dropped.
     """
 
 @_typing.type_check_only
@@ -44,8 +45,9 @@ class FaceServiceAsyncStub(FaceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Authenticate: _aio.StreamStreamMultiCallable[_face_pb2.AuthenticateRequest, _face_pb2.AuthenticateResponse]  # type: ignore[assignment]
-    """One face session. The terminal sends start, waits for accepted, then sends frames until the decision comes. After the
-    decision the platform ends the stream; frames still on the way are dropped.
+    """One face session. The terminal sends start, waits for accepted, then sends frames. When the platform has seen enough
+    it asks for the seal over them, and for a second factor where it must; then it decides and ends the stream. Frames
+    that are still on the way are dropped.
     """
 
 class FaceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -57,8 +59,9 @@ class FaceServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_face_pb2.AuthenticateRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_face_pb2.AuthenticateResponse], _abc.AsyncIterator[_face_pb2.AuthenticateResponse]]:
-        """One face session. The terminal sends start, waits for accepted, then sends frames until the decision comes. After the
-        decision the platform ends the stream; frames still on the way are dropped.
+        """One face session. The terminal sends start, waits for accepted, then sends frames. When the platform has seen enough
+        it asks for the seal over them, and for a second factor where it must; then it decides and ends the stream. Frames
+        that are still on the way are dropped.
         """
 
 def add_FaceServiceServicer_to_server(servicer: FaceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

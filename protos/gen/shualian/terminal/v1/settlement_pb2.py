@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from shualian.terminal.v1 import types_pb2 as shualian_dot_terminal_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shualian/terminal/v1/settlement.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a shualian/terminal/v1/types.proto\"\xc7\x02\n\x04\x42ill\x12\x33\n\x0b\x62ill_number\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9._/-]{1,64}$\x12\x45\n\rbusiness_type\x18\x02 \x01(\x0e\x32\".shualian.terminal.v1.BusinessTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\ttotal_fen\x18\x03 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03 \x00\x12&\n\x0fnot_covered_fen\x18\x04 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00:y\xbaHv\x1at\n\x1d\x62ill.not_covered_within_total\x12+not_covered_fen must not be above total_fen\x1a&this.not_covered_fen <= this.total_fen\"\xd0\x01\n\rAuthorization\x12\x37\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\'.shualian.terminal.v1.FaceAuthorizationH\x00\x12\x37\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\'.shualian.terminal.v1.CardAuthorizationH\x00\x12<\n\x0e\x62\x61re_id_number\x18\x03 \x01(\x0b\x32\".shualian.terminal.v1.BareIdNumberH\x00\x42\x0f\n\x06method\x12\x05\xbaH\x02\x08\x01\"[\n\x11\x46\x61\x63\x65\x41uthorization\x12 \n\tassertion\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80 \x12$\n\x03pin\x18\x02 \x01(\tB\x17\x80\x01\x01\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\"g\n\x11\x43\x61rdAuthorization\x12/\n\x0b\x63\x61rd_number\x18\x01 \x01(\tB\x1a\x80\x01\x01\xbaH\x14r\x12\x32\x10^[A-Z0-9]{9,32}$\x12!\n\x03pin\x18\x02 \x01(\tB\x14\x80\x01\x01\xbaH\x0er\x0c\x32\n^[0-9]{6}$\"-\n\x0c\x42\x61reIdNumber\x12\x1d\n\tid_number\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x18 \"\x88\x01\n\x10PreSettleRequest\x12\x30\n\x04\x62ill\x18\x01 \x01(\x0b\x32\x1a.shualian.terminal.v1.BillB\x06\xbaH\x03\xc8\x01\x01\x12\x42\n\rauthorization\x18\x02 \x01(\x0b\x32#.shualian.terminal.v1.AuthorizationB\x06\xbaH\x03\xc8\x01\x01\"h\n\x06Shares\x12\x11\n\ttotal_fen\x18\x01 \x01(\x03\x12\x17\n\x0fpooled_fund_fen\x18\x02 \x01(\x03\x12\x1c\n\x14personal_account_fen\x18\x03 \x01(\x03\x12\x14\n\x0cself_pay_fen\x18\x04 \x01(\x03\"\x99\x01\n\x11PreSettleResponse\x12\x10\n\x08quote_id\x18\x01 \x01(\t\x12,\n\x06shares\x18\x02 \x01(\x0b\x32\x1c.shualian.terminal.v1.Shares\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpin_required\x18\x04 \x01(\x08\"\xc3\x01\n\rSettleRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x08quote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x30\n\x04\x62ill\x18\x03 \x01(\x0b\x32\x1a.shualian.terminal.v1.BillB\x06\xbaH\x03\xc8\x01\x01\x12\x42\n\rauthorization\x18\x04 \x01(\x0b\x32#.shualian.terminal.v1.AuthorizationB\x06\xbaH\x03\xc8\x01\x01\"\xce\x01\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x16\n\x0etransaction_id\x18\x02 \x01(\t\x12\x13\n\x0b\x62ill_number\x18\x03 \x01(\t\x12,\n\x06shares\x18\x04 \x01(\x0b\x32\x1c.shualian.terminal.v1.Shares\x12.\n\nsettled_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x1cpersonal_account_balance_fen\x18\x06 \x01(\x03\"@\n\x0eSettleResponse\x12.\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.shualian.terminal.v1.Receipt\"^\n\rCancelRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x19settlement_transaction_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"B\n\x0e\x43\x61ncelResponse\x12\x30\n\x0c\x63\x61ncelled_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x0eReverseRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x19settlement_transaction_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x0fReverseResponse\x12/\n\x0breversed_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10money_moved_back\x18\x02 \x01(\x08\"8\n\x14GetSettlementRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"}\n\x15GetSettlementResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.shualian.terminal.v1.SettlementState\x12.\n\x07receipt\x18\x02 \x01(\x0b\x32\x1d.shualian.terminal.v1.Receipt*\xe9\x01\n\x0fSettlementState\x12 \n\x1cSETTLEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SETTLEMENT_STATE_PENDING\x10\x01\x12\x1c\n\x18SETTLEMENT_STATE_SETTLED\x10\x02\x12\x1b\n\x17SETTLEMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18SETTLEMENT_STATE_UNKNOWN\x10\x04\x12\x1d\n\x19SETTLEMENT_STATE_REVERSED\x10\x05\x12\x1e\n\x1aSETTLEMENT_STATE_CANCELLED\x10\x06\x32\xdd\x03\n\x11SettlementService\x12\\\n\tPreSettle\x12&.shualian.terminal.v1.PreSettleRequest\x1a\'.shualian.terminal.v1.PreSettleResponse\x12S\n\x06Settle\x12#.shualian.terminal.v1.SettleRequest\x1a$.shualian.terminal.v1.SettleResponse\x12S\n\x06\x43\x61ncel\x12#.shualian.terminal.v1.CancelRequest\x1a$.shualian.terminal.v1.CancelResponse\x12V\n\x07Reverse\x12$.shualian.terminal.v1.ReverseRequest\x1a%.shualian.terminal.v1.ReverseResponse\x12h\n\rGetSettlement\x12*.shualian.terminal.v1.GetSettlementRequest\x1a+.shualian.terminal.v1.GetSettlementResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shualian/terminal/v1/settlement.proto\x12\x14shualian.terminal.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a shualian/terminal/v1/types.proto\"\xc7\x02\n\x04\x42ill\x12\x33\n\x0b\x62ill_number\x18\x01 \x01(\tB\x1e\xbaH\x1br\x19\x32\x17^[A-Za-z0-9._/-]{1,64}$\x12\x45\n\rbusiness_type\x18\x02 \x01(\x0e\x32\".shualian.terminal.v1.BusinessTypeB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12 \n\ttotal_fen\x18\x03 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03 \x00\x12&\n\x0fnot_covered_fen\x18\x04 \x01(\x03\x42\r\xbaH\n\"\x08\x18\x80\x94\xeb\xdc\x03(\x00:y\xbaHv\x1at\n\x1d\x62ill.not_covered_within_total\x12+not_covered_fen must not be above total_fen\x1a&this.not_covered_fen <= this.total_fen\"\xd0\x01\n\rAuthorization\x12\x37\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\'.shualian.terminal.v1.FaceAuthorizationH\x00\x12\x37\n\x04\x63\x61rd\x18\x02 \x01(\x0b\x32\'.shualian.terminal.v1.CardAuthorizationH\x00\x12<\n\x0e\x62\x61re_id_number\x18\x03 \x01(\x0b\x32\".shualian.terminal.v1.BareIdNumberH\x00\x42\x0f\n\x06method\x12\x05\xbaH\x02\x08\x01\"\x81\x01\n\x11\x46\x61\x63\x65\x41uthorization\x12 \n\tassertion\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80 \x12$\n\x03pin\x18\x02 \x01(\tB\x17\x80\x01\x01\xbaH\x11r\x0f\x32\r^([0-9]{6})?$\x12$\n\x0fstaff_assertion\x18\x03 \x01(\tB\x0b\x80\x01\x01\xbaH\x05r\x03\x18\x80 \"g\n\x11\x43\x61rdAuthorization\x12/\n\x0b\x63\x61rd_number\x18\x01 \x01(\tB\x1a\x80\x01\x01\xbaH\x14r\x12\x32\x10^[A-Z0-9]{9,32}$\x12!\n\x03pin\x18\x02 \x01(\tB\x14\x80\x01\x01\xbaH\x0er\x0c\x32\n^[0-9]{6}$\"-\n\x0c\x42\x61reIdNumber\x12\x1d\n\tid_number\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x18 \"\x88\x01\n\x10PreSettleRequest\x12\x30\n\x04\x62ill\x18\x01 \x01(\x0b\x32\x1a.shualian.terminal.v1.BillB\x06\xbaH\x03\xc8\x01\x01\x12\x42\n\rauthorization\x18\x02 \x01(\x0b\x32#.shualian.terminal.v1.AuthorizationB\x06\xbaH\x03\xc8\x01\x01\"h\n\x06Shares\x12\x11\n\ttotal_fen\x18\x01 \x01(\x03\x12\x17\n\x0fpooled_fund_fen\x18\x02 \x01(\x03\x12\x1c\n\x14personal_account_fen\x18\x03 \x01(\x03\x12\x14\n\x0cself_pay_fen\x18\x04 \x01(\x03\"\x99\x01\n\x11PreSettleResponse\x12\x10\n\x08quote_id\x18\x01 \x01(\t\x12,\n\x06shares\x18\x02 \x01(\x0b\x32\x1c.shualian.terminal.v1.Shares\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cpin_required\x18\x04 \x01(\x08\"\xc3\x01\n\rSettleRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1a\n\x08quote_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x30\n\x04\x62ill\x18\x03 \x01(\x0b\x32\x1a.shualian.terminal.v1.BillB\x06\xbaH\x03\xc8\x01\x01\x12\x42\n\rauthorization\x18\x04 \x01(\x0b\x32#.shualian.terminal.v1.AuthorizationB\x06\xbaH\x03\xc8\x01\x01\"\xce\x01\n\x07Receipt\x12\x12\n\nreceipt_id\x18\x01 \x01(\t\x12\x16\n\x0etransaction_id\x18\x02 \x01(\t\x12\x13\n\x0b\x62ill_number\x18\x03 \x01(\t\x12,\n\x06shares\x18\x04 \x01(\x0b\x32\x1c.shualian.terminal.v1.Shares\x12.\n\nsettled_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x1cpersonal_account_balance_fen\x18\x06 \x01(\x03\"@\n\x0eSettleResponse\x12.\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.shualian.terminal.v1.Receipt\"^\n\rCancelRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x19settlement_transaction_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"B\n\x0e\x43\x61ncelResponse\x12\x30\n\x0c\x63\x61ncelled_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x0eReverseRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12+\n\x19settlement_transaction_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\\\n\x0fReverseResponse\x12/\n\x0breversed_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10money_moved_back\x18\x02 \x01(\x08\"8\n\x14GetSettlementRequest\x12 \n\x0etransaction_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"}\n\x15GetSettlementResponse\x12\x34\n\x05state\x18\x01 \x01(\x0e\x32%.shualian.terminal.v1.SettlementState\x12.\n\x07receipt\x18\x02 \x01(\x0b\x32\x1d.shualian.terminal.v1.Receipt*\xe9\x01\n\x0fSettlementState\x12 \n\x1cSETTLEMENT_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SETTLEMENT_STATE_PENDING\x10\x01\x12\x1c\n\x18SETTLEMENT_STATE_SETTLED\x10\x02\x12\x1b\n\x17SETTLEMENT_STATE_FAILED\x10\x03\x12\x1c\n\x18SETTLEMENT_STATE_UNKNOWN\x10\x04\x12\x1d\n\x19SETTLEMENT_STATE_REVERSED\x10\x05\x12\x1e\n\x1aSETTLEMENT_STATE_CANCELLED\x10\x06\x32\xdd\x03\n\x11SettlementService\x12\\\n\tPreSettle\x12&.shualian.terminal.v1.PreSettleRequest\x1a\'.shualian.terminal.v1.PreSettleResponse\x12S\n\x06Settle\x12#.shualian.terminal.v1.SettleRequest\x1a$.shualian.terminal.v1.SettleResponse\x12S\n\x06\x43\x61ncel\x12#.shualian.terminal.v1.CancelRequest\x1a$.shualian.terminal.v1.CancelResponse\x12V\n\x07Reverse\x12$.shualian.terminal.v1.ReverseRequest\x1a%.shualian.terminal.v1.ReverseResponse\x12h\n\rGetSettlement\x12*.shualian.terminal.v1.GetSettlementRequest\x1a+.shualian.terminal.v1.GetSettlementResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FACEAUTHORIZATION'].fields_by_name['assertion']._serialized_options = b'\200\001\001\272H\007r\005\020\001\030\200 '
   _globals['_FACEAUTHORIZATION'].fields_by_name['pin']._loaded_options = None
   _globals['_FACEAUTHORIZATION'].fields_by_name['pin']._serialized_options = b'\200\001\001\272H\021r\0172\r^([0-9]{6})?$'
+  _globals['_FACEAUTHORIZATION'].fields_by_name['staff_assertion']._loaded_options = None
+  _globals['_FACEAUTHORIZATION'].fields_by_name['staff_assertion']._serialized_options = b'\200\001\001\272H\005r\003\030\200 '
   _globals['_CARDAUTHORIZATION'].fields_by_name['card_number']._loaded_options = None
   _globals['_CARDAUTHORIZATION'].fields_by_name['card_number']._serialized_options = b'\200\001\001\272H\024r\0222\020^[A-Z0-9]{9,32}$'
   _globals['_CARDAUTHORIZATION'].fields_by_name['pin']._loaded_options = None
@@ -78,42 +80,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVERSEREQUEST'].fields_by_name['settlement_transaction_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_GETSETTLEMENTREQUEST'].fields_by_name['transaction_id']._loaded_options = None
   _globals['_GETSETTLEMENTREQUEST'].fields_by_name['transaction_id']._serialized_options = b'\272H\005r\003\260\001\001'
-  _globals['_SETTLEMENTSTATE']._serialized_start=2360
-  _globals['_SETTLEMENTSTATE']._serialized_end=2593
+  _globals['_SETTLEMENTSTATE']._serialized_start=2399
+  _globals['_SETTLEMENTSTATE']._serialized_end=2632
   _globals['_BILL']._serialized_start=160
   _globals['_BILL']._serialized_end=487
   _globals['_AUTHORIZATION']._serialized_start=490
   _globals['_AUTHORIZATION']._serialized_end=698
-  _globals['_FACEAUTHORIZATION']._serialized_start=700
-  _globals['_FACEAUTHORIZATION']._serialized_end=791
-  _globals['_CARDAUTHORIZATION']._serialized_start=793
-  _globals['_CARDAUTHORIZATION']._serialized_end=896
-  _globals['_BAREIDNUMBER']._serialized_start=898
-  _globals['_BAREIDNUMBER']._serialized_end=943
-  _globals['_PRESETTLEREQUEST']._serialized_start=946
-  _globals['_PRESETTLEREQUEST']._serialized_end=1082
-  _globals['_SHARES']._serialized_start=1084
-  _globals['_SHARES']._serialized_end=1188
-  _globals['_PRESETTLERESPONSE']._serialized_start=1191
-  _globals['_PRESETTLERESPONSE']._serialized_end=1344
-  _globals['_SETTLEREQUEST']._serialized_start=1347
-  _globals['_SETTLEREQUEST']._serialized_end=1542
-  _globals['_RECEIPT']._serialized_start=1545
-  _globals['_RECEIPT']._serialized_end=1751
-  _globals['_SETTLERESPONSE']._serialized_start=1753
-  _globals['_SETTLERESPONSE']._serialized_end=1817
-  _globals['_CANCELREQUEST']._serialized_start=1819
-  _globals['_CANCELREQUEST']._serialized_end=1913
-  _globals['_CANCELRESPONSE']._serialized_start=1915
-  _globals['_CANCELRESPONSE']._serialized_end=1981
-  _globals['_REVERSEREQUEST']._serialized_start=1983
-  _globals['_REVERSEREQUEST']._serialized_end=2078
-  _globals['_REVERSERESPONSE']._serialized_start=2080
-  _globals['_REVERSERESPONSE']._serialized_end=2172
-  _globals['_GETSETTLEMENTREQUEST']._serialized_start=2174
-  _globals['_GETSETTLEMENTREQUEST']._serialized_end=2230
-  _globals['_GETSETTLEMENTRESPONSE']._serialized_start=2232
-  _globals['_GETSETTLEMENTRESPONSE']._serialized_end=2357
-  _globals['_SETTLEMENTSERVICE']._serialized_start=2596
-  _globals['_SETTLEMENTSERVICE']._serialized_end=3073
+  _globals['_FACEAUTHORIZATION']._serialized_start=701
+  _globals['_FACEAUTHORIZATION']._serialized_end=830
+  _globals['_CARDAUTHORIZATION']._serialized_start=832
+  _globals['_CARDAUTHORIZATION']._serialized_end=935
+  _globals['_BAREIDNUMBER']._serialized_start=937
+  _globals['_BAREIDNUMBER']._serialized_end=982
+  _globals['_PRESETTLEREQUEST']._serialized_start=985
+  _globals['_PRESETTLEREQUEST']._serialized_end=1121
+  _globals['_SHARES']._serialized_start=1123
+  _globals['_SHARES']._serialized_end=1227
+  _globals['_PRESETTLERESPONSE']._serialized_start=1230
+  _globals['_PRESETTLERESPONSE']._serialized_end=1383
+  _globals['_SETTLEREQUEST']._serialized_start=1386
+  _globals['_SETTLEREQUEST']._serialized_end=1581
+  _globals['_RECEIPT']._serialized_start=1584
+  _globals['_RECEIPT']._serialized_end=1790
+  _globals['_SETTLERESPONSE']._serialized_start=1792
+  _globals['_SETTLERESPONSE']._serialized_end=1856
+  _globals['_CANCELREQUEST']._serialized_start=1858
+  _globals['_CANCELREQUEST']._serialized_end=1952
+  _globals['_CANCELRESPONSE']._serialized_start=1954
+  _globals['_CANCELRESPONSE']._serialized_end=2020
+  _globals['_REVERSEREQUEST']._serialized_start=2022
+  _globals['_REVERSEREQUEST']._serialized_end=2117
+  _globals['_REVERSERESPONSE']._serialized_start=2119
+  _globals['_REVERSERESPONSE']._serialized_end=2211
+  _globals['_GETSETTLEMENTREQUEST']._serialized_start=2213
+  _globals['_GETSETTLEMENTREQUEST']._serialized_end=2269
+  _globals['_GETSETTLEMENTRESPONSE']._serialized_start=2271
+  _globals['_GETSETTLEMENTRESPONSE']._serialized_end=2396
+  _globals['_SETTLEMENTSERVICE']._serialized_start=2635
+  _globals['_SETTLEMENTSERVICE']._serialized_end=3112
 # @@protoc_insertion_point(module_scope)

@@ -141,19 +141,25 @@ class FaceAuthorization(_message.Message):
 
     ASSERTION_FIELD_NUMBER: _builtins.int
     PIN_FIELD_NUMBER: _builtins.int
+    STAFF_ASSERTION_FIELD_NUMBER: _builtins.int
     assertion: _builtins.str
     """The assertion from the decision."""
     pin: _builtins.str
     """Needed above the PIN-free limit, else empty. Six digits."""
+    staff_assertion: _builtins.str
+    """The assertion of a practitioner from this terminal, in the place of the PIN, where the decision said that staff may
+    confirm. It is used up with the first one.
+    """
     def __init__(
         self,
         *,
         assertion: _builtins.str = ...,
         pin: _builtins.str = ...,
+        staff_assertion: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assertion", b"assertion", "pin", b"pin"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assertion", b"assertion", "pin", b"pin", "staff_assertion", b"staff_assertion"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
