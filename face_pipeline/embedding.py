@@ -1,34 +1,67 @@
 """Which numbers stand for a face?"""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from face_pipeline.frames import Embedding, Image
 from face_pipeline.runtime import InferenceError, LoadedModel
+from face_pipeline.weights import embedding_id
 
-NORM_MIN = 1e-6
+NORM_MIN: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Embedder:
-    """SFace by default; any model that turns an aligned crop into numbers whose cosine means likeness."""
+    """One model, or several whose opinions are weighed; each turns a crop into numbers whose cosine means likeness.
 
-    model: LoadedModel
+    The parts stand one after the other, each of unit length times the root of its weight. The cosine of two such
+    embeddings is then the weighed mean of the parts' cosines: whoever stores and searches templates need not know of
+    parts.
+    """
+
+    parts: tuple[LoadedModel, ...]
+    """At least one; the weights in their manifest entries add up to 1."""
 
     @property
     def model_id(self) -> str:
-        """What is stored beside each template: embeddings of different models cannot be compared."""
-        return self.model.file.model_id
+        """What is stored beside each template: embeddings of different models, or weights, cannot be compared."""
+        return embedding_id([part.file for part in self.parts])
 
-    def embedding(self, crop: Image) -> Embedding:
+    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
         """Return the embedding of an aligned crop, unit length.
+
+        Args:
+            crop: 112 x 112 pixels, BGR.
+            first: what `first` gave for this very crop, where it was asked already; saves the dearest part.
+
+        Raises:
+            InferenceError: a model gave no usable numbers.
+        """
+        leader, *others = self.parts
+        pieces = [self.first(crop) if first is None else first, *(_unit(part, crop) for part in others)]
+        weights = [np.float32(np.sqrt(part.file.weight)) for part in (leader, *others)]
+        return np.concatenate([weight * piece for weight, piece in zip(weights, pieces, strict=True)])
+
+    def first(self, crop: Image) -> Embedding:
+        """Return what the first model alone says, unit length: enough to ask whether somebody is still the same.
 
         Raises:
             InferenceError: the model gave no usable numbers.
         """
-        raw = self.model.session.run(self.model.planes(crop))[0][0]
-        length = float(np.linalg.norm(raw))
-        if not np.isfinite(length) or length < NORM_MIN:
-            raise InferenceError("the embedding has no length")
-        return np.asarray(raw / length, np.float32)
+        return _unit(self.parts[0], crop)
+
+    def first_of(self, embedding: Embedding) -> Embedding:
+        """Return what the first model alone said, out of a whole embedding."""
+        leader = self.parts[0].file
+        size = leader.output.size if leader.output else len(embedding)
+        return np.asarray(embedding[:size] / np.sqrt(leader.weight), np.float32)
+
+
+def _unit(part: LoadedModel, crop: Image) -> Embedding:
+    raw = part.session.run(part.planes(crop))[0][0]
+    length = float(np.linalg.norm(raw))
+    if not np.isfinite(length) or length < NORM_MIN:
+        raise InferenceError("the embedding has no length")
+    return np.asarray(raw / length, np.float32)

@@ -1,13 +1,19 @@
 """Is this face good enough to be judged, and if not, what should the person change?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import cv2
 import numpy as np
 
 from face_pipeline.alignment import roll_degrees
-from face_pipeline.frames import Face, Guidance, Image
+from face_pipeline.exposure import Exposure
+from face_pipeline.frames import Face, Guidance, Image, Points
+from face_pipeline.occlusion import Uncovered
 from face_pipeline.policy import FacePolicy
+from face_pipeline.pose import nose_offset
+
+STEADINESS_KEPT: Final = 0.97  # of the best sharpness from frame to frame: one noisy frame is forgotten within seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,26 +70,50 @@ def posture(face: Face, policy: FacePolicy) -> Guidance | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropQuality:
-    """Light and sharpness of an aligned crop."""
+    """Light, sharpness and openness of an aligned crop."""
 
-    brightness: float
-    """Mean gray, 0..255."""
+    exposure: Exposure
     sharpness: float
     """Variance of the Laplacian."""
+    uncovered: Uncovered | None = None
+    """Eyes and mouth; None where the face is turned away and they are not where they are looked for."""
+    is_smeared: bool = False
+    """Much less sharp than this person was a moment ago: the head or the camera moved (`Steadiness`)."""
 
     @classmethod
-    def of(cls, crop: Image) -> "CropQuality":
-        """Measure a crop."""
-        gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-        laplacian = cv2.Laplacian(gray, cv2.CV_32F)
-        return cls(brightness=float(cv2.mean(gray)[0]), sharpness=float(np.var(laplacian)))
+    def of(cls, crop: Image, points: Points, policy: FacePolicy) -> "CropQuality":
+        """Measure a crop of the face with these points."""
+        gray = np.asarray(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), np.uint8)
+        # The deviation of the Laplacian, from OpenCV in one pass; numpy's variance takes three.
+        _, deviation = cv2.meanStdDev(cv2.Laplacian(gray, cv2.CV_16S))
+        is_frontal = abs(nose_offset(points)) <= policy.frontal_offset_max
+        return cls(
+            exposure=Exposure.of(gray),
+            sharpness=float(deviation[0, 0]) ** 2,
+            uncovered=Uncovered.of(gray) if is_frontal else None,
+        )
 
     def complaint(self, policy: FacePolicy, demands: Demands) -> Guidance | None:
-        """Return what is wrong with light or sharpness; None when nothing is."""
-        if self.brightness < policy.brightness_min:
-            return Guidance.MORE_LIGHT
-        if self.brightness > policy.brightness_max:
-            return Guidance.LESS_LIGHT
-        if self.sharpness < demands.sharpness_min:
+        """Return what is wrong with light, sharpness or openness; None when nothing is."""
+        in_the_way = None if self.uncovered is None else self.uncovered.complaint(policy)
+        if in_the_way is not None:
+            return in_the_way  # before the light: dark glasses and black masks make a dark crop
+        complaint = self.exposure.complaint(policy)
+        if complaint is None and (self.is_smeared or self.sharpness < demands.sharpness_min):
             return Guidance.BLURRED
-        return None
+        return complaint
+
+
+class Steadiness:
+    """Remembers how sharp a face was, so that a frame smeared by motion is told from a person who is never sharp."""
+
+    def __init__(self, policy: FacePolicy) -> None:
+        self._policy = policy
+        self._best = 0.0
+
+    def judged(self, quality: CropQuality) -> CropQuality:
+        """Return the quality of the next frame, marked where it is smeared."""
+        self._best = max(quality.sharpness, self._best * STEADINESS_KEPT)
+        # An absolute bound as well: what would do for an enrollment is sharp, however sharp the frame before was.
+        least = min(self._best * self._policy.sharpness_share_min, self._policy.sharpness_min_enroll)
+        return replace(quality, is_smeared=quality.sharpness < least)

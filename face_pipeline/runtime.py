@@ -11,7 +11,7 @@ from onnxruntime import InferenceSession, SessionOptions  # type: ignore[attr-de
 
 from face_pipeline.errors import FaceError, ModelContractError
 from face_pipeline.frames import Image
-from face_pipeline.weights import Job, Manifest, ModelInput, WeightFile, read_verified
+from face_pipeline.weights import Job, Manifest, ModelInput, WeightFile, embedding_id, read_verified
 
 FATAL_ONLY = 4  # what goes wrong is raised, and told once
 DETECTOR_WARM_SIDE = 320
@@ -50,7 +50,8 @@ class OnnxSession:
             InferenceError: the runtime failed; nothing may be concluded from it.
         """
         try:
-            outputs = self._session.run(None, {self.input_name: planes})
+            # By name: without names the runtime asks for them again at every call.
+            outputs = self._session.run(self.output_names, {self.input_name: planes})
         except Exception as error:  # as above
             raise InferenceError(str(error)) from error
         return [np.asarray(output, np.float32) for output in outputs]
@@ -64,7 +65,8 @@ def as_planes(image: Image, spec: ModelInput) -> NDArray[np.float32]:
     planes = np.empty((1, len(channels), height, width), np.float32)
     planes[0] = channels[::-1] if spec.channels == "RGB" else channels
     if (spec.mean, spec.scale) != (0.0, 1.0):
-        planes = (planes - np.float32(spec.mean)) * np.float32(spec.scale)
+        planes -= np.float32(spec.mean)
+        planes *= np.float32(spec.scale)
     return planes
 
 
@@ -83,10 +85,11 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The three models a session needs, verified, loaded and warm."""
+    """The models a session needs, verified, loaded and warm."""
 
     detection: LoadedModel
-    embedding: LoadedModel
+    embedding: tuple[LoadedModel, ...]
+    """Parts of one embedding; weights are in their manifest entries."""
     liveness: LoadedModel
 
     @classmethod
@@ -99,15 +102,20 @@ class Models:
             ModelContractError: a model does not take or give what its job needs.
         """
         cv2.setNumThreads(1)  # as with inference: callers side by side, one thread each
-        jobs = {job: manifest.model(job) for job in (Job.DETECTION, Job.EMBEDDING, Job.LIVENESS)}
-        contents = {job: read_verified(file, models_dir) for job, file in jobs.items()}
-        loaded = {job: _loaded(file, contents[job]) for job, file in jobs.items()}
-        return cls(detection=loaded[Job.DETECTION], embedding=loaded[Job.EMBEDDING], liveness=loaded[Job.LIVENESS])
+        detection, liveness = (manifest.model(job) for job in (Job.DETECTION, Job.LIVENESS))
+        files = (detection, *manifest.embedding_parts, liveness)
+        contents = [read_verified(file, models_dir) for file in files]  # all, before anything is loaded
+        first, *parts, last = (_loaded(file, content) for file, content in zip(files, contents, strict=True))
+        return cls(detection=first, embedding=tuple(parts), liveness=last)
 
     @property
     def versions(self) -> dict[str, str]:
         """Job to model id, for the record of a decision."""
-        return {str(model.file.job): model.file.model_id for model in (self.detection, self.embedding, self.liveness)}
+        return {
+            Job.DETECTION.value: self.detection.file.model_id,
+            Job.EMBEDDING.value: embedding_id([part.file for part in self.embedding]),
+            Job.LIVENESS.value: self.liveness.file.model_id,
+        }
 
 
 def _loaded(file: WeightFile, content: bytes) -> LoadedModel:

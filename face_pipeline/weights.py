@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -22,7 +22,7 @@ class Kind(StrEnum):
 
 
 class Job(StrEnum):
-    """What a listed file does; each model job is held by exactly one file."""
+    """What a listed file does. Each model job is held by one file; the embedding may be held by several, by weight."""
 
     DETECTION = "detection"
     EMBEDDING = "embedding"
@@ -30,6 +30,7 @@ class Job(StrEnum):
     PORTRAIT = "portrait"
 
 
+WEIGHT_TOLERANCE: Final = 1e-6  # of the sum of weights: floats do not add up exactly
 MODEL_JOBS: Final = (Job.DETECTION, Job.EMBEDDING, Job.LIVENESS)
 
 
@@ -81,6 +82,8 @@ class WeightFile:
     installed_as: str = ""
     rewrite: tuple[str, ...] = ()
     own_path: Path | None = None
+    weight: float = 1.0
+    """Embedding only: this model's part of the cosine; the parts add up to 1."""
     face: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Portraits only: where the face is, x, y, width, height in pixels."""
     input: ModelInput | None = None
@@ -103,8 +106,13 @@ class Manifest:
     files: tuple[WeightFile, ...]
 
     def model(self, job: Job) -> WeightFile:
-        """Return the one model that does this job."""
+        """Return the model that does this job; for the embedding, the first of its parts."""
         return next(file for file in self.files if file.job is job)
+
+    @property
+    def embedding_parts(self) -> tuple[WeightFile, ...]:
+        """The models that embed together; the first stands for all where a quick answer is enough."""
+        return tuple(file for file in self.files if file.job is Job.EMBEDDING)
 
     @property
     def models(self) -> tuple[WeightFile, ...]:
@@ -137,6 +145,7 @@ def load_manifest(extra: Path | None = None) -> Manifest:
 
     Args:
         extra: TOML file with `[[file]]` entries: `job`, `path`, `sha256`, and what differs from the shipped entry.
+            Several for the embedding are parts of one, each with its `weight`.
 
     Raises:
         ManifestError: with every mistake found.
@@ -144,13 +153,16 @@ def load_manifest(extra: Path | None = None) -> Manifest:
     shipped = resources.files("face_pipeline").joinpath("models.toml").read_text(encoding="utf-8")
     mistakes: list[str] = []
     entries = [_shipped_entry(entry) for entry in tomllib.loads(shipped)["file"]]
+    own: list[WeightFile] = []
     for entry in _own_entries(extra, mistakes) if extra else ():
-        own = _own_entry(entry, shipped=entries, base=extra.parent if extra else Path(), mistakes=mistakes)
-        if own is not None:
-            entries = [own if entry.job is own.job else entry for entry in entries]
+        read = _own_entry(entry, shipped=entries, base=extra.parent if extra else Path(), mistakes=mistakes)
+        own += [] if read is None else [read]
+    replaced = {file.job for file in own}
+    manifest = Manifest(files=(*(file for file in entries if file.job not in replaced), *own))
+    mistakes += _contradictions(manifest)
     if mistakes:
         raise ManifestError(mistakes=tuple(mistakes))
-    return Manifest(files=tuple(entries))
+    return manifest
 
 
 def verify(manifest: Manifest, models_dir: Path) -> list[FileStatus]:
@@ -190,6 +202,13 @@ def portrait(models_dir: Path, name: str) -> Path:
     return file.path_in(models_dir)
 
 
+def embedding_id(parts: Sequence[WeightFile]) -> str:
+    """Return what is stored beside each template: the models that made it, with their weights if there are several."""
+    if len(parts) == 1:
+        return parts[0].model_id
+    return "+".join(f"{part.weight:g}*{part.model_id}" for part in parts)
+
+
 def sha256_of(content: bytes) -> str:
     """Return the SHA-256 of some bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
@@ -220,6 +239,17 @@ def _own_entries(extra: Path, mistakes: list[str]) -> list[dict[str, Any]]:
     return entries
 
 
+def _contradictions(manifest: Manifest) -> list[str]:
+    """Return where the user's models do not go together."""
+    jobs = [file.job for file in manifest.models if file.job is not Job.EMBEDDING]
+    mistakes = [f"two models for {job}: only one can do it" for job in sorted(set(jobs)) if jobs.count(job) > 1]
+    weights = [file.weight for file in manifest.embedding_parts]
+    # Written so that a weight that is no number is a mistake as well.
+    if not (all(0 < weight <= 1 for weight in weights) and abs(sum(weights) - 1) < WEIGHT_TOLERANCE):
+        mistakes.append(f"the weights of the embedding models are {weights}: above 0, and 1 together")
+    return mistakes
+
+
 def _own_entry(
     entry: dict[str, Any], *, shipped: list[WeightFile], base: Path, mistakes: list[str]
 ) -> WeightFile | None:
@@ -228,7 +258,7 @@ def _own_entry(
     found = [f"{where}: `{key}` is missing" for key in ("job", "path", "sha256") if not isinstance(entry.get(key), str)]
     if entry.get("job") not in MODEL_JOBS:
         found.append(f"{where}: job must be one of {', '.join(MODEL_JOBS)}")
-    known = {"job", "path", "sha256", "name", "licence", "source", "about", "input", "output"}
+    known = {"job", "path", "sha256", "name", "licence", "source", "about", "weight", "input", "output"}
     found += [f"{where}: `{key}` is not known" for key in entry if key not in known]
     if found:
         mistakes += found
@@ -245,10 +275,11 @@ def _own_entry(
             source=str(entry.get("source", "the user's own")),
             about=str(entry.get("about", replaced.about)),
             own_path=path,
+            weight=float(entry.get("weight", 1.0)),
             input=ModelInput(**entry["input"]) if "input" in entry else replaced.input,
             output=ModelOutput(**entry["output"]) if "output" in entry else replaced.output,
         )
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         mistakes.append(f"{where}: {error}")
         return None
 

@@ -13,6 +13,7 @@ from face_pipeline import (
     MemoryTemplateStore,
 )
 from face_pipeline.matching import similarity
+from face_pipeline.template_keys import HeldKeys
 from tests.support.heads import HER, OTHER, her_template, portrait_bytes, portrait_of
 from tests.support.models import loaded_pipeline
 
@@ -20,7 +21,7 @@ from tests.support.models import loaded_pipeline
 def test_a_portrait_becomes_a_template_of_unit_length() -> None:
     template = her_template()
 
-    assert template.embedding.shape == (128,)
+    assert template.embedding.shape == (128 + 512,)
     assert np.linalg.norm(template.embedding) == pytest.approx(1, abs=1e-5)
     assert template.model_id == loaded_pipeline().model_id
 
@@ -96,7 +97,7 @@ def test_a_truncated_png_is_refused(length: int) -> None:
 
 
 def test_a_store_keeps_replaces_and_forgets_a_persons_template() -> None:
-    store = MemoryTemplateStore(key=bytes(32))
+    store = MemoryTemplateStore(keys=HeldKeys(bytes(32)))
 
     store.put("person-1", her_template())
     kept, foreign = store.get("person-1"), store.get("person-2")

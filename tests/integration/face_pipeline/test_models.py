@@ -92,6 +92,35 @@ def test_the_users_own_model_takes_the_place_of_the_shipped_one(models_dir: Path
     assert template.embedding.shape == (64,)
 
 
+def test_the_users_own_models_may_embed_together(models_dir: Path, tmp_path: Path) -> None:
+    entry = tmp_path / "own.toml"
+    entry.write_text(_own_part(tmp_path, 64, 0.7) + _own_part(tmp_path, 32, 0.3), encoding="utf-8")
+
+    pipeline = _load(load_manifest(entry), models_dir)
+
+    assert pipeline.model_id.startswith("0.7*own64@")
+    assert "+0.3*own32@" in pipeline.model_id
+    assert pipeline.enroll(portrait(models_dir, "grace_hopper").read_bytes()).embedding.shape == (96,)
+
+
+@pytest.mark.parametrize("weights", [(0.7, 0.4), (1.2, -0.2), (float("nan"), 0.5), (1.0, 1.0)])
+def test_weights_that_are_not_parts_of_one_are_refused(tmp_path: Path, weights: tuple[float, float]) -> None:
+    entry = tmp_path / "own.toml"
+    entry.write_text("".join(_own_part(tmp_path, 32, weight) for weight in weights), encoding="utf-8")
+
+    with pytest.raises(ManifestError, match="1 together"):
+        load_manifest(entry)
+
+
+def test_two_models_for_a_job_that_one_does_are_refused(tmp_path: Path) -> None:
+    entry = tmp_path / "own.toml"
+    part = _own_part(tmp_path, 32, 1.0).replace("'embedding'", "'liveness'", 1)
+    entry.write_text(part + part, encoding="utf-8")
+
+    with pytest.raises(ManifestError, match="two models for liveness"):
+        load_manifest(entry)
+
+
 def test_the_users_own_model_with_another_hash_is_refused(models_dir: Path, tmp_path: Path) -> None:
     own = tmp_path / "own.onnx"
     own.write_bytes(_toy_embedder(size=64))
@@ -215,6 +244,13 @@ def _entry(folder: Path, model: Path, more: str) -> Path:
     text = f"[[file]]\njob = 'embedding'\npath = '{model.name}'\nsha256 = '{sha256}'\n{more}\n"
     entry.write_text(text, encoding="utf-8")
     return entry
+
+
+def _own_part(folder: Path, size: int, weight: float) -> str:
+    model = folder / f"own{size}.onnx"
+    model.write_bytes(_toy_embedder(size))
+    head = f"[[file]]\njob = 'embedding'\npath = '{model.name}'\nsha256 = '{sha256_of(model.read_bytes())}'\n"
+    return head + f"weight = {weight}\n[file.output]\nshape = 'embedding'\nsize = {size}\n"
 
 
 def _toy_embedder(size: int) -> bytes:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from face_pipeline import FacePolicy, Guidance
-from face_pipeline.alignment import TEMPLATE, mapped, roll_degrees, similarity_transform
+from face_pipeline.alignment import TEMPLATE, aligned_crop, mapped, roll_degrees, similarity_transform
+from face_pipeline.exposure import Exposure
 from face_pipeline.frames import Box, Face, Points
 from face_pipeline.liveness import surroundings
 from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
@@ -70,7 +71,7 @@ def test_an_enrollment_asks_for_a_larger_face_than_a_session() -> None:
 
 def test_a_strong_tilt_is_asked_to_straighten() -> None:
     level, face = a_face(), a_face()
-    tilted = Face(box=face.box, points=turned(face.points, 35), score=face.score)
+    tilted = Face(box=face.box, points=turned(face.points, 40), score=face.score)
 
     assert posture(level, POLICY) is None
     assert posture(tilted, POLICY) is Guidance.STRAIGHTEN_HEAD
@@ -95,15 +96,15 @@ def test_one_face_is_wanted() -> None:
     ],
 )
 def test_light_and_sharpness_are_named(brightness: float, sharpness: float, expected: Guidance | None) -> None:
-    quality = CropQuality(brightness=brightness, sharpness=sharpness)
+    quality = CropQuality(exposure=Exposure(brightness=brightness), sharpness=sharpness)
 
     assert quality.complaint(POLICY, Demands.of_session(POLICY)) is expected
 
 
 def test_a_flat_gray_crop_has_its_brightness_and_no_sharpness() -> None:
-    quality = CropQuality.of(np.full((112, 112, 3), 90, np.uint8))
+    quality = CropQuality.of(np.full((112, 112, 3), 90, np.uint8), TEMPLATE, POLICY)
 
-    assert quality.brightness == pytest.approx(90)
+    assert quality.exposure.brightness == pytest.approx(90)
     assert quality.sharpness == 0
 
 
@@ -114,3 +115,29 @@ def test_the_surroundings_stay_inside_the_frame(box: Box) -> None:
     assert 0 < crop.shape[0] <= 480
     assert 0 < crop.shape[1] <= 640
     assert crop.shape[1] / crop.shape[0] == pytest.approx(box.width / box.height, rel=0.05)
+
+
+def test_a_large_face_is_averaged_before_it_is_cropped() -> None:
+    large = np.zeros((1200, 1200, 3), np.uint8)
+    large[::2] = 200  # lines of one pixel: who picks pixels sees one kind of line, who averages sees gray
+
+    crop = aligned_crop(large, np.asarray(TEMPLATE * 8 + 100, np.float32))
+
+    assert crop.shape == (112, 112, 3)
+    assert crop.std() < 20
+    assert crop.mean() == pytest.approx(100, abs=3)
+
+
+@pytest.mark.parametrize("where", [(0, 0), (-150, -80), (700, 500)])
+def test_a_large_face_lies_in_the_crop_as_a_small_one_does(where: tuple[int, int]) -> None:
+    ramp = np.linspace(0, 255, 1200, dtype=np.float32)
+    large = np.asarray(
+        np.dstack([np.tile(ramp, (1200, 1)), np.tile(ramp[:, None], (1, 1200)), np.zeros((1200, 1200))]), np.uint8
+    )
+    points = np.asarray(TEMPLATE * 5 + where, np.float32)
+
+    crop = aligned_crop(large, points)
+
+    middle_x, middle_y = np.array([55.5, 55.5]) * 5 + where
+    assert crop[55:57, 55:57, 0].mean() == pytest.approx(255 * np.clip(middle_x, 0, 1199) / 1199, abs=4)
+    assert crop[55:57, 55:57, 1].mean() == pytest.approx(255 * np.clip(middle_y, 0, 1199) / 1199, abs=4)
