@@ -1,10 +1,12 @@
 """From pixels to a decision: is this a living person, and the one they say to be?"""
 
+from face_pipeline.cues import CaptureFindings, Cue, CueReading, CueSays, Reason, SealFinding
 from face_pipeline.errors import (
     EmbeddingShapeError,
     FaceError,
     FaceQualityError,
     FrameError,
+    FrameIncompleteError,
     FrameOrderError,
     FrameTooLargeError,
     FrameUndecodableError,
@@ -20,18 +22,19 @@ from face_pipeline.errors import (
     TemplateModelError,
     TemplateSealError,
 )
-from face_pipeline.evidence import Reason
 from face_pipeline.frames import (
     Action,
+    Assurance,
     Challenge,
+    ChallengePlan,
     Frame,
     Guidance,
     Landmarks,
     LivenessSummary,
+    Modality,
     Outcome,
     Progress,
     Template,
-    Verdict,
 )
 from face_pipeline.gallery import MemoryTemplateStore, TemplateStore
 from face_pipeline.install import InstalledFile, install
@@ -40,6 +43,7 @@ from face_pipeline.policy import SIMILARITY_FLOOR, FacePolicy
 from face_pipeline.runtime import InferenceError
 from face_pipeline.session import FaceSession
 from face_pipeline.templates import open_sealed, seal
+from face_pipeline.verdict import Verdict
 from face_pipeline.weights import (
     FileState,
     FileStatus,
@@ -55,7 +59,13 @@ from face_pipeline.weights import (
 __all__ = [
     "SIMILARITY_FLOOR",
     "Action",
+    "Assurance",
+    "CaptureFindings",
     "Challenge",
+    "ChallengePlan",
+    "Cue",
+    "CueReading",
+    "CueSays",
     "EmbeddingShapeError",
     "FaceError",
     "FacePipeline",
@@ -66,6 +76,7 @@ __all__ = [
     "FileStatus",
     "Frame",
     "FrameError",
+    "FrameIncompleteError",
     "FrameOrderError",
     "FrameTooLargeError",
     "FrameUndecodableError",
@@ -79,6 +90,7 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "MemoryTemplateStore",
+    "Modality",
     "ModelContractError",
     "ModelError",
     "ModelFetchError",
@@ -89,6 +101,7 @@ __all__ = [
     "PolicyError",
     "Progress",
     "Reason",
+    "SealFinding",
     "SessionEndedError",
     "Template",
     "TemplateModelError",

@@ -1,81 +1,114 @@
-"""Did the head really turn, to the sides that were asked, in the order that was asked?
+"""Did the person really do what was asked, in the order that was asked, as a head does it?
 
-The nose stands out of the plane of eyes and mouth. Seen from the front it lies in their middle; when the head turns, it
-moves against them. In the affine frame of eyes and mouth, a flat picture keeps it in place however it is turned.
+A gesture counts when it is reached from rest, through poses between, in a time that a head needs. The same gesture
+again needs a return first. A turn to the side that was not asked ends the challenge.
 """
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Protocol
+from datetime import datetime
+from typing import Final, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from face_pipeline.frames import Action, Challenge, Guidance, Points
+from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Points
+from face_pipeline.gestures import TURN_SIGN, Pose, gesture
+from face_pipeline.parallax import FaceView, Parallax
 from face_pipeline.policy import FacePolicy
+from face_pipeline.pose import extent, narrowness, nose_offset
 
-# Where eyes and mouth corners lie in the face's own frame: x in eye distances, y in heights between eyes and mouth.
-FRAME: Final = np.array([[-0.5, 0.0], [0.5, 0.0], [-0.4, 1.0], [0.4, 1.0]])
-REGULAR: Final = 1e-9 * np.eye(3)  # keeps four points on one line from dividing by zero
-AFFINE_POINTS: Final = [0, 1, 3, 4]  # eyes and mouth corners among the five landmarks
-SIGN: Final = {Action.TURN_LEFT: 1.0, Action.TURN_RIGHT: -1.0}  # the person's own left is image right
-GUIDANCE: Final = {Action.TURN_LEFT: Guidance.TURN_LEFT, Action.TURN_RIGHT: Guidance.TURN_RIGHT}
+EXTRAS: Final = (Action.NOD, Action.COME_CLOSER)
+MISTAKEN: Final = 0.15  # eye distances between the two measures of a turn; one of them took a place for another
+T = TypeVar("T")
 
 
 class Randomness(Protocol):
-    """Where the order of turns comes from; `secrets.SystemRandom()` outside of tests."""
+    """Where the order of actions comes from; `secrets.SystemRandom()` outside of tests."""
 
-    def choice(self, seq: list[tuple[Action, ...]], /) -> tuple[Action, ...]:
+    def choice(self, seq: list[T], /) -> T:
         """Return one of them, each as likely as the other."""
         ...
 
 
-def random_challenge(policy: FacePolicy, randomness: Randomness) -> Challenge:
-    """Return a challenge whose order cannot be foreseen; both sides are always among the turns."""
+def random_challenge(plan: ChallengePlan, randomness: Randomness) -> Challenge:
+    """Return a challenge that cannot be foreseen: which actions, how they are mixed, in which order."""
     orders: list[tuple[Action, ...]] = [()]
-    for _ in range(policy.challenge_turns):
-        orders = [(*order, action) for order in orders for action in SIGN]
-    both_sides = [order for order in orders if set(order) == set(SIGN)]
-    return Challenge(actions=randomness.choice(both_sides), deadline=policy.challenge_deadline)
+    for _ in range(plan.turns):
+        orders = [(*order, action) for order in orders for action in TURN_SIGN]
+    both_sides = [order for order in orders if plan.turns < len(TURN_SIGN) or set(order) == set(TURN_SIGN)]
+    order = randomness.choice(both_sides)
+    actions = list(order)
+    for _ in range(plan.extras):
+        place = randomness.choice(list(range(len(actions) + 1)))
+        actions.insert(place, randomness.choice(list(EXTRAS)))
+    return Challenge(actions=tuple(actions), deadline=plan.deadline)
 
 
-def nose_offset(points: Points) -> float:
-    """Return where the nose is, in eye distances: 0 is the middle, positive towards the person's left."""
-    four = np.ones((4, 3))
-    four[:, :2] = points[AFFINE_POINTS] - points[2]  # with the nose as origin, its place is the shift
-    across: NDArray[np.float64] = np.linalg.solve(four.T @ four + REGULAR, four.T @ FRAME[:, 0])
-    return float(across[2])
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """One good frame, as far as the challenge is concerned."""
+
+    points: Points
+    at: datetime
+    """Capture time."""
+    view: FaceView | None = None
+    """What a nod is seen by."""
 
 
-def narrowness(points: Points) -> float:
-    """Return eye distance over the height between eyes and mouth; it shrinks when anything is turned sideways."""
-    right_eye, left_eye, _, right_mouth, left_mouth = points.astype(np.float64)
-    height = float(np.linalg.norm((right_mouth + left_mouth - right_eye - left_eye) / 2))
-    return float(np.linalg.norm(left_eye - right_eye)) / max(height, 1e-6)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rest:
     """This person, looking straight."""
 
     offset: float
     narrowness: float
+    extent: float
+    view: FaceView | None
+
+    def pose(self, look: Look) -> Pose:
+        """Return how the head is held now, against this."""
+        by_points = nose_offset(look.points) - self.offset
+        parallax = Parallax.between(self.view, look.view) if self.view and look.view else None
+        if parallax is not None and abs(parallax.across - by_points) > MISTAKEN:
+            parallax = None
+        return Pose(
+            turn=by_points if parallax is None else parallax.across,
+            parallax=parallax,
+            growth=extent(look.points) / max(self.extent, 1e-6) - 1,
+        )
 
 
-class HeadTurn:
-    """Follows one challenge through the good frames of a session. Knows geometry alone, no pixels."""
+class Performance:
+    """Follows one challenge through the good frames of a session."""
 
     def __init__(self, challenge: Challenge, policy: FacePolicy) -> None:
         self._actions = challenge.actions
         self._policy = policy
-        self._recent: deque[tuple[float, float]] = deque(maxlen=policy.baseline_frames_min)
+        self._recent: deque[Look] = deque(maxlen=policy.baseline_frames_min)
         self._rest: Rest | None = None
+        self._pose = Pose(turn=0.0, parallax=None, growth=0.0)
         self._index = 0
-        self._returned = True
-        self._deviation = 0.0
         self._went_wrong = False
-        self._passed_between = False
         self._flat = False
+        self._is_straight_again = True
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what was seen of an action."""
+        self._reach = 0.0
+        self._returned = False
+        self._between = 0
+        self._left_rest_at: datetime | None = None
+        self._too_fast = False
+
+    @property
+    def asked(self) -> int:
+        """How many actions there are."""
+        return len(self._actions)
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self._actions)
 
     @property
     def index(self) -> int:
@@ -84,12 +117,12 @@ class HeadTurn:
 
     @property
     def passed(self) -> bool:
-        """Whether every turn was made."""
+        """Whether every action was done."""
         return self._index == len(self._actions)
 
     @property
     def went_wrong(self) -> bool:
-        """Whether the head turned to the other side than asked: what a replayed video does half of the time."""
+        """Whether the head turned to a side that was not asked: what a replayed video does half of the time."""
         return self._went_wrong
 
     @property
@@ -99,20 +132,25 @@ class HeadTurn:
 
     @property
     def is_far(self) -> bool:
-        """Whether the head is turned as far as a turn asks, to either side."""
-        return abs(self._deviation) >= self._policy.nose_side_min
+        """Whether the head is as far as an action asks: such a frame is no witness of what lies between."""
+        return abs(self._pose.turn) >= self._policy.nose_side_min or self._reach >= 1
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing moves the head away from looking straight."""
+        policy = self._policy
+        is_straight = abs(self._pose.turn) < policy.between_min * policy.nose_side_min
+        return is_straight and self._reach < policy.between_min
 
     @property
     def rested(self) -> bool:
-        """Whether it is known where the nose is at rest."""
+        """Whether it is known how this person looks at rest."""
         return self._rest is not None
 
     @property
     def fraction(self) -> float:
         """How far the present action has come, 0..1."""
-        if self._rest is None or self.passed:
-            return 0.0
-        return min(max(SIGN[self._actions[self._index]] * self._deviation / self._policy.nose_side_min, 0.0), 1.0)
+        return 0.0 if self._rest is None or self.passed else min(max(self._reach, 0.0), 1.0)
 
     @property
     def guidance(self) -> Guidance:
@@ -121,55 +159,95 @@ class HeadTurn:
             return Guidance.LOOK_STRAIGHT
         if self._rest is None:
             return Guidance.HOLD_STILL if self._is_frontal else Guidance.LOOK_STRAIGHT
-        action = self._actions[self._index]
-        too_fast = SIGN[action] * self._deviation >= self._policy.nose_side_min and not self._passed_between
-        if not self._may_count or too_fast:
+        if not self._may_count or self._too_fast:
             return Guidance.LOOK_STRAIGHT
-        return GUIDANCE[action]
+        return gesture(self._actions[self._index], self._policy).guidance
 
-    def observe(self, points: Points) -> bool:
+    def observe(self, look: Look) -> bool:
         """Take in one good frame; return whether the action under way is now reached (see `advance`)."""
-        offset, width = nose_offset(points), narrowness(points)
         if self._rest is None:
-            self._recent.append((offset, width))
+            self._recent.append(look)
             self._rest = self._resting()
+            self._left_rest_at = look.at
             return False
         if self.passed:
             return False
-        side = self._policy.nose_side_min
-        self._deviation = offset - self._rest.offset
-        turned = width < (1 - self._policy.foreshortening_min) * self._rest.narrowness
-        self._flat = turned and abs(self._deviation) < self._policy.nose_flat_max
-        self._returned |= abs(self._deviation) < side / 2
-        towards = SIGN[self._actions[self._index]] * self._deviation
-        self._went_wrong |= self._returned and towards <= -side
-        # A head comes to its turn through the poses between; single pictures of a face at rest and turned do not.
-        self._passed_between |= self._policy.between_min * side <= towards <= self._policy.between_max * side
-        return self._may_count and self._passed_between and towards >= side
+        before, self._pose = self._pose, self._rest.pose(look)
+        self._notice_turn(look.points)
+        return self._is_reached(look.at, before)
 
     def advance(self) -> None:
         """Count the action as done; the caller has made sure that it is still the same person."""
         self._index += 1
-        self._returned = False
-        self._passed_between = False
-        self._deviation = 0.0
+        self._is_straight_again = False
+        self._begin()
+
+    def _notice_turn(self, points: Points) -> None:
+        """See whether something flat was turned, and whether the head turned to a side that was not asked."""
+        policy, turn = self._policy, self._pose.turn
+        self._flat = self._is_flat(points)
+        self._is_straight_again |= abs(turn) < policy.nose_side_min / 2
+        asked = TURN_SIGN.get(self._actions[self._index], 0.0)
+        is_other_side = abs(turn) >= policy.nose_side_min and turn * asked <= 0
+        self._went_wrong |= self._is_straight_again and is_other_side
+
+    def _is_flat(self, points: Points) -> bool:
+        """Return whether something was turned, or tilted for a nod, and its nose stayed in its plane."""
+        policy, rest, parallax = self._policy, self._rest, self._pose.parallax
+        if rest is None:
+            return False
+        if parallax is None:
+            narrowing, across = narrowness(points) / max(rest.narrowness, 1e-6), self._pose.turn
+        else:
+            narrowing, across = parallax.narrowing, parallax.across
+        if narrowing < 1 - policy.foreshortening_min:
+            return abs(across) < policy.nose_flat_max
+        is_tilted = parallax is not None and narrowing > 1 / (1 - policy.foreshortening_min)
+        is_nod = self._actions[self._index] is Action.NOD
+        return is_nod and is_tilted and parallax is not None and abs(parallax.down) < policy.nose_drop_min / 2
+
+    def _is_reached(self, at: datetime, before: Pose) -> bool:
+        """Follow the present action: a head comes to it from rest, through the poses between, and not in no time."""
+        policy, wanted = self._policy, gesture(self._actions[self._index], self._policy)
+        reach = wanted.reach(self._pose)
+        if reach is None:
+            return False
+        self._reach = reach
+        self._returned |= abs(reach) < 1 / 2
+        jumped = (1 + self._pose.growth) > (1 + policy.growth_step_max) * (1 + before.growth)
+        if reach < policy.between_min or jumped:
+            self._left_rest_at, self._between, self._too_fast = at, 0, False
+        elif reach <= policy.between_max:
+            self._between += 1
+        if reach < 1 or not self._may_count:
+            return False
+        in_time = self._left_rest_at is not None and at - self._left_rest_at >= wanted.time_min
+        self._too_fast = not in_time or self._between < wanted.frames_between_min
+        return not self._too_fast
 
     @property
     def _may_count(self) -> bool:
-        """Whether a turn now is a new one: the head has come back, or the side is the other one."""
-        return self._returned or self._actions[self._index] != self._actions[self._index - 1]
+        """Whether an action now is a new one: the head has come back, or something else is asked."""
+        if not self._index or self._actions[self._index] != self._actions[self._index - 1]:
+            return True
+        return self._returned and self._is_straight_again
 
     @property
     def _is_frontal(self) -> bool:
-        return bool(self._recent) and abs(self._recent[-1][0]) <= self._policy.frontal_offset_max
+        return bool(self._recent) and abs(nose_offset(self._recent[-1].points)) <= self._policy.rest_offset_max
 
     def _resting(self) -> Rest | None:
         """Return the pose at rest once the last frames are frontal and still."""
         if len(self._recent) < self._policy.baseline_frames_min:
             return None
-        offsets, widths = zip(*self._recent, strict=True)
-        frontal = max(abs(offset) for offset in offsets) <= self._policy.frontal_offset_max
+        offsets = [nose_offset(look.points) for look in self._recent]
+        frontal = max(abs(offset) for offset in offsets) <= self._policy.rest_offset_max
         still = max(offsets) - min(offsets) <= self._policy.still_offset_max
-        return (
-            Rest(offset=float(np.median(offsets)), narrowness=float(np.median(widths))) if frontal and still else None
+        if not (frontal and still):
+            return None
+        return Rest(
+            offset=float(np.median(offsets)),
+            narrowness=float(np.median([narrowness(look.points) for look in self._recent])),
+            extent=float(np.median([extent(look.points) for look in self._recent])),
+            view=self._recent[-1].view,
         )

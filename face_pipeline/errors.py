@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from face_pipeline.frames import Guidance
+from face_pipeline.frames import Guidance, Modality
 
 
 class FaceError(Exception):
@@ -109,6 +109,16 @@ class FrameOrderError(FrameError):
         self.sequence = sequence
         self.sequence_last = sequence_last
         super().__init__(f"frame {sequence} after frame {sequence_last}")
+
+
+class FrameIncompleteError(FrameError):
+    """A picture that the terminal promised beside colour did not come with the frame."""
+
+    reason: ClassVar[str] = "FRAME_INCOMPLETE"
+
+    def __init__(self, *, missing: Modality) -> None:
+        self.missing = missing
+        super().__init__(f"without its {missing.value} picture")
 
 
 class SessionEndedError(FaceError):

@@ -6,33 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
+from datetime import datetime, timedelta
 
 from face_pipeline.continuity import Thumbnail
-from face_pipeline.frames import Box, Embedding, Image
-
-
-class Reason(StrEnum):
-    """Why a session ended as it did; a closed set, fit for a metric's label."""
-
-    PASSIVE_LOW = "passive_low"
-    """the frames look like paper or a screen"""
-    FLAT_TURN = "flat_turn"
-    """something was turned, and it was flat"""
-    IDENTITY_CHANGED = "identity_changed"
-    """the face in the turn is not the face at rest"""
-    PRESENCE_BROKEN = "presence_broken"
-    """the face went away, jumped or froze again and again"""
-    WRONG_TURN = "wrong_turn"
-    """the head turned to the side that was not asked"""
-    NO_FACE = "no_face"
-    """hardly a usable frame"""
-    FEW_GOOD_FRAMES = "few_good_frames"
-    """not enough frames for the passive model"""
-    CHALLENGE_NOT_DONE = "challenge_not_done"
-    """the turns were not made in time"""
-    BAD_FRAMES = "bad_frames"
-    """too many frames did not decode or came out of order"""
+from face_pipeline.frames import Box, Image
+from face_pipeline.policy import FacePolicy
 
 
 class Witness:
@@ -63,19 +41,47 @@ class Witness:
 class Evidence:
     """One unbroken presence of one face. When the face is lost, everything here is forgotten (see `Suspicion`)."""
 
-    witness: Witness
-    """Of the frames since the last turn that are neither anchor nor turn."""
     passive: list[float] = field(default_factory=list)
     """Live probability of each good frame."""
-    anchor: Image | None = None
-    """Crop of the best frame at rest: what the others are held against, and what is matched."""
-    anchor_score: float = 0.0
-    anchor_embedding: Embedding | None = None
-    continuity: list[float] = field(default_factory=list)
-    """Cosine of each accepted turn and of each witness to the anchor."""
     last_look: Thumbnail | None = None
     last_box: Box | None = None
     lost_frames: int = 0
+    began_at: datetime | None = None
+    """Capture time of the first good frame."""
+    seen_at: datetime | None = None
+    """Capture time of the last good frame."""
+
+    def judged(self, live_probability: float, at: datetime) -> None:
+        """Take in one good frame."""
+        self.passive.append(live_probability)
+        self.began_at, self.seen_at = self.began_at or at, at
+
+    @property
+    def span(self) -> timedelta:
+        """How long this face was seen, from first to last good frame."""
+        if self.began_at is None or self.seen_at is None:
+            return timedelta()
+        return self.seen_at - self.began_at
+
+    def is_watched(self, policy: FacePolicy) -> bool:
+        """Return whether a face that is asked for nothing was seen in enough frames, over a long enough time."""
+        return self.good_frames >= policy.unmoved_frames_min and self.span >= policy.unmoved_span
+
+    def looks_alive(self, live_probability: float, minimum: float, policy: FacePolicy) -> bool:
+        """Return whether one frame pleases the passive model enough to be built on.
+
+        Cameras and rooms differ in what the model makes of a living face. Where it calls the whole presence doubtful, a
+        frame need not be much better than that; it must not be the one dead picture among living ones.
+
+        Args:
+            live_probability: of the frame.
+            minimum: what is enough anywhere.
+            policy: what share of its own median is enough for a presence that was seen long enough.
+        """
+        median = self.passive_median
+        if median is not None and median < minimum and self.good_frames >= policy.passive_frames_min:
+            return live_probability >= policy.passive_own_share * median
+        return live_probability >= minimum
 
     @property
     def good_frames(self) -> int:

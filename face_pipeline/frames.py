@@ -1,15 +1,21 @@
 """What passes between the stages of the pipeline, and between the pipeline and those who call it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 """Axes (y, x, channel), BGR."""
+
+Gray = NDArray[np.uint8]
+"""Axes (y, x): a picture in near infrared."""
+
+DepthMap = NDArray[np.uint16]
+"""Axes (y, x), millimetres from the camera plane; 0 where nothing was measured."""
 
 Points = NDArray[np.float32]
 """Five landmarks, axes (point, xy), pixels: right eye, left eye, nose, right and left mouth corner.
@@ -124,6 +130,16 @@ class Face:
     box: Box
     points: Points
     score: float
+    searched: Points | None = None
+    """The points as the search had them, where a closer look found its own and both saw the head level."""
+
+    @property
+    def steady_points(self) -> Points:
+        """The points to align by: search and look err apart from each other, so their mean errs less.
+
+        For angles take `points`: the search draws turned heads towards the front.
+        """
+        return self.points if self.searched is None else np.asarray((self.points + self.searched) / 2, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,8 +156,24 @@ class Landmarks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengePlan:
+    """How much a person is asked to do; what exactly, and in which order, is drawn at random."""
+
+    turns: int
+    """Of the head; from two on, both sides are among them."""
+    extras: int
+    """Nods and steps closer, at random places between."""
+    deadline: timedelta
+
+    @classmethod
+    def nothing(cls, deadline: timedelta) -> Self:
+        """Return the plan for somebody who cannot move."""
+        return cls(turns=0, extras=0, deadline=deadline)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """What the person must do, in this order, and how long they have."""
+    """What the person must do, in this order, and how long they have; no action at all for who cannot move."""
 
     actions: tuple[Action, ...]
     deadline: timedelta
@@ -175,21 +207,6 @@ class LivenessSummary:
     """Median of the model's live probability over the good frames, 0..1."""
     challenge_passed: bool
     continuity: float | None
-    """Lowest cosine between the face at rest and the face in a turn; None when it was not needed."""
+    """Lowest cosine between the face at rest and the face in an action; None when it was not needed."""
     reasons: tuple[str, ...]
-    """Stable words, from a small closed set (`face_pipeline.evidence.Reason`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """The end of a session."""
-
-    outcome: Outcome
-    liveness: LivenessSummary
-    similarity: float | None
-    """Cosine to the template; only ever set when the face was found to be live."""
-    policy_version: str
-    model_versions: Mapping[str, str]
-    frames_used: int
-    stage_ms: Mapping[str, float]
-    """Time spent by stage over the whole session."""
+    """Stable words, from a small closed set (`face_pipeline.cues.Reason`)."""

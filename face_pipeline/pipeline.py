@@ -1,17 +1,19 @@
 """What does the platform ask of the face pipeline? Load it once, enroll portraits, open sessions."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from face_pipeline.alignment import aligned_crop
-from face_pipeline.challenge import nose_offset, random_challenge
+from face_pipeline.challenge import random_challenge
 from face_pipeline.decode import decode_portrait
 from face_pipeline.errors import FaceQualityError
-from face_pipeline.frames import Challenge, Face, Guidance, Image, Landmarks, Template
+from face_pipeline.frames import Challenge, ChallengePlan, Face, Guidance, Image, Landmarks, Modality, Template
 from face_pipeline.matching import checked_similarity_min, checked_template
 from face_pipeline.policy import FacePolicy
+from face_pipeline.pose import nose_offset
 from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
 from face_pipeline.runtime import Models
 from face_pipeline.session import FaceSession, Stages
@@ -51,12 +53,12 @@ class FacePipeline:
         picture = decode_portrait(image, self.policy)
         demands = Demands.of_enrollment(self.policy)
         face = self._one_face(picture)
-        crop = aligned_crop(picture, face.points)
+        crop = aligned_crop(picture, face.steady_points)
         turned = abs(nose_offset(face.points)) > self.policy.frontal_offset_max
         complaint = (
             framing(face, picture, self.policy, demands)
             or posture(face, self.policy)
-            or CropQuality.of(crop).complaint(self.policy, demands)
+            or CropQuality.of(crop, face.points, self.policy).complaint(self.policy, demands)
             or (Guidance.LOOK_STRAIGHT if turned else None)
         )
         if complaint is not None:
@@ -83,12 +85,19 @@ class FacePipeline:
             image_height=height,
         )
 
-    def challenge(self) -> Challenge:
-        """Return a fresh challenge, not to be foreseen."""
-        return random_challenge(self.policy, secrets.SystemRandom())
+    def challenge(self, plan: ChallengePlan | None = None) -> Challenge:
+        """Return a fresh challenge, not to be foreseen; of the policy's own plan unless there is another."""
+        return random_challenge(plan or self.policy.challenge_plan, secrets.SystemRandom())
 
     def open_session(
-        self, *, challenge: Challenge, template: Template | None, similarity_min: float | None = None
+        self,
+        *,
+        challenge: Challenge,
+        template: Template | None,
+        similarity_min: float | None = None,
+        beside: frozenset[Modality] = frozenset(),
+        identify: bool = False,
+        draw: Callable[[int], int] = secrets.randbelow,
     ) -> FaceSession:
         """Open a session for one person before one terminal.
 
@@ -97,6 +106,10 @@ class FacePipeline:
             template: whom the person says to be; None when nobody is known under the claim: the session runs all the
                 same and ends in NOT_MATCHED at best, so that the two cannot be told apart from outside.
             similarity_min: cosine to match; None for the policy's threshold to pay.
+            beside: what the terminal promised beside colour: a frame without it is a bad one, and nobody is live
+                without it.
+            identify: whether the face is looked for among many: nothing is compared then; a live verdict carries it.
+            draw: returns a number in [0, n) that nobody foresees.
 
         Raises:
             TemplateModelError: the template was made by another model.
@@ -110,6 +123,9 @@ class FacePipeline:
             template=template and checked_template(template, self.model_id),
             similarity_min=checked_similarity_min(wanted),
             model_versions=self.model_versions,
+            beside=beside,
+            identify=identify,
+            draw=draw,
         )
 
     def _one_face(self, picture: Image) -> Face:

@@ -1,28 +1,32 @@
 """One person before one terminal, frame by frame, until there is a verdict.
 
 A session is a pure state machine: frames go in, guidance or a verdict comes out. It reads no clock, no file and no
-database, so that a test can replay it. Cheap steps run on every frame (decode, search, quality), the passive model on
-the good ones, the embedding on few: the best frame at rest, one in each turn, and before each turn one drawn at random,
-so that the liveness of one face does not speak for another. Only a face that was found to be live is ever compared to
-the template (I9), and whatever is missing at the end is never read as a yes (I10).
+database, so that a test can replay it. Cheap steps run on every frame (decode, search, quality), the passive model and
+the cameras beside colour on the good ones, the embedding on few: the best frame at rest, one in each action, and before
+each action one drawn at random, so that the liveness of one face does not speak for another. What all of it amounts to
+is decided in one place (`face_pipeline.fusion`). Only a face that was found to be live is ever compared to the template
+(I9), and whatever is missing at the end is never read as a yes (I10).
 
 A session belongs to one thread at a time; the stages it shares with other sessions are safe to share.
 """
 
-import hashlib
 import secrets
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from face_pipeline.alignment import aligned_crop
-from face_pipeline.challenge import HeadTurn, nose_offset
+from face_pipeline.challenge import Look, Performance
+from face_pipeline.companions import Companions, Judged, judged, together
 from face_pipeline.continuity import likeness, thumbnail
-from face_pipeline.decode import decode_frame
+from face_pipeline.cues import CueReading, CueSays
 from face_pipeline.detection import Detector
 from face_pipeline.embedding import Embedder
-from face_pipeline.errors import FrameError, FrameOrderError, SessionEndedError
-from face_pipeline.evidence import Evidence, Reason, Stopwatch, Witness
+from face_pipeline.errors import FrameError, SessionEndedError
+from face_pipeline.evidence import Evidence, Stopwatch, Witness
 from face_pipeline.frames import (
     Challenge,
     Embedding,
@@ -31,17 +35,25 @@ from face_pipeline.frames import (
     Guidance,
     Image,
     LivenessSummary,
+    Modality,
     Outcome,
     Progress,
     Template,
-    Verdict,
 )
+from face_pipeline.fusion import Fusion, Liveness, fused
+from face_pipeline.identity import Identity, SamePerson
+from face_pipeline.intake import Intake, Pictures
 from face_pipeline.liveness import PassiveLiveness
 from face_pipeline.matching import similarity
+from face_pipeline.parallax import FaceView
 from face_pipeline.policy import FacePolicy
-from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
+from face_pipeline.pose import nose_offset
+from face_pipeline.quality import CropQuality, Demands, Steadiness, framing, posture, presence
+from face_pipeline.readings import readings
+from face_pipeline.replay import frame_print
 from face_pipeline.runtime import Models
 from face_pipeline.suspicion import Suspicion
+from face_pipeline.verdict import NOT_LIVE, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +69,7 @@ class Stages:
         """Put loaded models to work."""
         return cls(
             detector=Detector(model=models.detection, policy=policy),
-            embedder=Embedder(model=models.embedding),
+            embedder=Embedder(parts=models.embedding),
             passive=PassiveLiveness(model=models.liveness),
         )
 
@@ -74,104 +86,90 @@ class FaceSession:
         template: Template | None,
         similarity_min: float,
         model_versions: dict[str, str],
+        beside: frozenset[Modality] = frozenset(),
+        identify: bool = False,
         draw: Callable[[int], int] = secrets.randbelow,
     ) -> None:
         self._stages = stages
         self._policy = policy
         self._demands = Demands.of_session(policy)
+        self._steadiness = Steadiness(policy)
         self._challenge = challenge
         self._template = template
         self._similarity_min = similarity_min
+        self._identify = identify
         self._model_versions = model_versions
         self._draw = draw
-        self._turn = HeadTurn(challenge, policy)
-        self._evidence = Evidence(witness=Witness(draw))
-        self._suspicion = Suspicion()
         self._watch = Stopwatch()
-        self._seen: set[bytes] = set()
-        self._first_at: datetime | None = None
+        self._intake = Intake(policy=policy, beside=beside, watch=self._watch)
+        self._suspicion = Suspicion()
+        self._companions = Companions(beside, policy)
+        self._prints: deque[bytes] = deque(maxlen=policy.prints_max)
         self._looked_at: datetime | None = None
-        self._last: Frame | None = None
-        self._frames = 0
-        self._bad_frames = 0
+        self._cues: tuple[CueReading, ...] = ()
         self._verdict: Verdict | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin the evidence of one presence."""
+        self._evidence = Evidence()
+        self._identity = Identity(
+            embedder=self._stages.embedder, policy=self._policy, watch=self._watch, witness=Witness(self._draw)
+        )
+        self._performance = Performance(self._challenge, self._policy)
+        self._companions.start_anew()
 
     def feed(self, frame: Frame) -> Progress | Verdict:
         """Look at one frame. CPU-bound: call it in an executor.
 
         Raises:
-            FrameUndecodableError, FrameTooLargeError, FrameOrderError: a bad frame is counted; the session goes on.
+            FrameError: a bad frame is counted; the session goes on.
             SessionEndedError: there is a verdict already.
             InferenceError: a model failed; the session cannot go on.
         """
         if self._verdict is not None:
             raise SessionEndedError("the verdict was given")
         try:
-            image = self._accepted(frame)
+            pictures = self._intake.taken(frame)
+            guidance = self._guided(pictures)
         except FrameError:
-            self._bad_frames += 1
-            if self._bad_frames > self._policy.bad_frames_max:
-                return self._end(Outcome.INSUFFICIENT, Reason.BAD_FRAMES)
+            self._suspicion.bad_frames += 1
+            if self._suspicion.bad_frames > self._policy.bad_frames_max:
+                return self.expire()
             raise
-        if image is None:
-            guidance = Guidance.HOLD_STILL
-        elif self._late(frame):
-            return self.expire()
-        else:
-            self._mind_the_gap(frame)
-            guidance = self._look(image)
-        verdict = self._decided()
-        if verdict is None and self._frames >= self._policy.frames_max:
+        is_over = guidance is None or self._intake.frames >= self._policy.frames_max
+        verdict = None if guidance is None else self._decided()
+        if verdict is None and is_over:
             verdict = self.expire()
-        return verdict or self._progress(guidance)
+        return verdict or self._progress(guidance or Guidance.HOLD_STILL)
 
     def expire(self) -> Verdict:
         """Return the verdict at the deadline: never a yes, and a suspicion where there is ground for one."""
         if self._verdict is not None:
             return self._verdict
-        enough = self._evidence.good_frames >= self._policy.passive_frames_min
-        doubtful = self._suspicion.mostly_paper(self._policy.passive_frames_min, self._policy)
-        if doubtful or (enough and not self._passive_clear):
-            return self._end(Outcome.SPOOF_SUSPECTED, Reason.PASSIVE_LOW)
-        if self._suspicion.flat_frames >= self._policy.flat_frames_min and not self._turn.passed:
-            return self._end(Outcome.SPOOF_SUSPECTED, Reason.FLAT_TURN)
-        missing = [
-            *([] if self._evidence.good_frames else [Reason.NO_FACE]),
-            *([] if enough else [Reason.FEW_GOOD_FRAMES]),
-            *([] if self._turn.passed else [Reason.CHALLENGE_NOT_DONE]),
-        ]
-        return self._end(Outcome.INSUFFICIENT, *missing)
+        return self._end(self._fused(over=True))
 
     # One frame, step by step.
 
-    def _accepted(self, frame: Frame) -> Image | None:
-        """Return the decoded frame; None when the very same bytes were seen before and prove nothing new."""
-        self._frames += 1
-        last = self._last
-        if last is not None and (frame.sequence <= last.sequence or frame.captured_at < last.captured_at):
-            raise FrameOrderError(sequence=frame.sequence, sequence_last=last.sequence)
-        self._last = frame
-        self._first_at = self._first_at or frame.captured_at
-        digest = hashlib.sha256(frame.jpeg).digest()
-        if digest in self._seen:
+    def _guided(self, pictures: Pictures | None) -> Guidance | None:
+        """Look at a frame and return what the person should do; None when it was taken after the deadline."""
+        if pictures is None:
+            return Guidance.HOLD_STILL
+        if self._intake.time_since_first(pictures.at) > self._challenge.deadline:
             return None
-        with self._watch.stage("decode"):
-            image = decode_frame(frame.jpeg, self._policy)
-        self._seen.add(digest)
-        return image
+        self._mind_the_gap(pictures.at)
+        return self._look(pictures)
 
-    def _late(self, frame: Frame) -> bool:
-        return self._first_at is not None and frame.captured_at - self._first_at > self._challenge.deadline
-
-    def _mind_the_gap(self, frame: Frame) -> None:
+    def _mind_the_gap(self, at: datetime) -> None:
         """Take what is seen after a long gap for another presence: nobody knows who was there meanwhile."""
-        last, self._looked_at = self._looked_at, frame.captured_at
-        if last is not None and frame.captured_at - last > self._policy.frame_gap_max:
+        last, self._looked_at = self._looked_at, at
+        if last is not None and at - last > self._policy.frame_gap_max:
             self._start_anew()
 
-    def _look(self, image: Image) -> Guidance:
+    def _look(self, pictures: Pictures) -> Guidance:
+        image = pictures.colour
         with self._watch.stage("detect"):
-            found = presence(self._stages.detector.faces(image), self._policy)
+            found = presence(self._stages.detector.faces(image, pictures.small), self._policy)
         if isinstance(found, Guidance):
             self._lose_face()
             return found
@@ -185,9 +183,9 @@ class FaceSession:
         if complaint is not None:
             return complaint
         with self._watch.stage("quality"):
-            crop = aligned_crop(image, face.points)
-            quality = CropQuality.of(crop)
-        return quality.complaint(self._policy, self._demands) or self._take(image, face, crop, quality)
+            crop = aligned_crop(image, face.steady_points)
+            quality = self._steadiness.judged(CropQuality.of(crop, face.points, self._policy))
+        return quality.complaint(self._policy, self._demands) or self._take(pictures, face, crop, quality)
 
     def _lose_face(self) -> None:
         self._evidence.lost_frames += 1
@@ -204,140 +202,149 @@ class FaceSession:
 
     def _start_anew(self) -> None:
         self._suspicion.restarts += self._evidence.good_frames > 0
-        self._evidence = Evidence(witness=Witness(self._draw))
-        self._turn = HeadTurn(self._challenge, self._policy)
+        self._begin()
 
-    def _take(self, image: Image, face: Face, crop: Image, quality: CropQuality) -> Guidance:
+    def _take(self, pictures: Pictures, face: Face, crop: Image, quality: CropQuality) -> Guidance:
         """Add a good frame to the evidence; return what comes next."""
+        with self._watch.stage("beside"):
+            found = judged(pictures, face, self._stages.detector, self._policy)
         with self._watch.stage("liveness"):
-            live = self._stages.passive.live_probability(image, face.box)
+            live = self._stages.passive.live_probability(pictures.colour, face.box)
+        with self._watch.stage("print"):
+            scale = np.float32(pictures.small.shape[1] / pictures.colour.shape[1])
+            self._prints.append(frame_print(pictures.small, face.points * scale))
         self._notice_another(crop)
-        evidence, turn = self._evidence, self._turn
-        evidence.passive.append(live)
-        self._suspicion.judged(live, self._policy)
+        self._evidence.judged(live, pictures.at)
+        self._suspicion.passive.append(live)
+        beside = together(found)
+        fit_to_rest = self._is_fit(live, self._policy.passive_rest_min, beside)
         spare: Image | None = crop
-        if turn.index == 0 and live >= self._policy.passive_rest_min:
+        if self._identity.anchor is None and fit_to_rest:
             spare = self._offer_anchor(face, crop, quality)
-        if evidence.anchor is None:
-            return turn.guidance  # nothing to hold a turn against
-        reached = turn.observe(face.points)
-        self._suspicion.flat_frames += turn.is_flat
-        if reached and live >= self._policy.passive_turn_min and self._same_person(crop):
-            turn.advance()
-            evidence.witness.begin_again()
-        elif spare is not None and not turn.is_far:
-            evidence.witness.offer(spare)
-        return turn.guidance
+        if self._identity.anchor is None:
+            self._companions.take(found, action=None)
+            return self._performance.guidance  # nothing to hold an action against
+        reached = self._observed(pictures, face, found)
+        if spare is crop and fit_to_rest and self._performance.is_at_rest and self._performance.index == 0:
+            spare = self._offer_anchor(face, crop, quality)
+        fit_to_act = self._is_fit(live, self._policy.passive_turn_min, beside)
+        if reached and fit_to_act and self._companions.followed(self._performance.index) and self._same_person(crop):
+            self._performance.advance()
+            self._identity.witness.begin_again()
+        elif spare is not None and not self._performance.is_far:
+            self._identity.witness.offer(spare)
+        if not self._performance.is_asked and self._evidence.is_watched(self._policy) and not self._identity.cosines:
+            self._same_person(crop)
+        return self._performance.guidance
+
+    def _is_fit(self, live: float, minimum: float, beside: CueSays) -> bool:
+        """Return whether a frame can be built on: infrared or depth vouch for it, or else the passive model."""
+        if beside is CueSays.SILENT:
+            return self._evidence.looks_alive(live, minimum, self._policy)
+        return beside is CueSays.FOR
+
+    def _observed(self, pictures: Pictures, face: Face, found: Mapping[Modality, Judged]) -> bool:
+        """Follow the challenge with one frame; return whether the action under way is reached."""
+        with self._watch.stage("challenge"):
+            view = FaceView.of(pictures.colour, face.points) if self._performance.is_asked else None
+            reached = self._performance.observe(Look(points=face.points, at=pictures.at, view=view))
+        self._suspicion.flat_frames += self._performance.is_flat
+        self._companions.take(found, action=None if self._performance.is_at_rest else self._performance.index)
+        return reached
 
     def _notice_another(self, crop: Image) -> None:
         """Ask who it is when the face looks unlike the frame before; another one inherits nothing."""
         last, self._evidence.last_look = self._evidence.last_look, thumbnail(crop)
         if last is None or likeness(last, self._evidence.last_look) >= self._policy.likeness_min:
             return
-        if self._evidence.anchor is not None:
-            if self._cosine_to_anchor(crop) >= self._policy.continuity_min:
+        if self._identity.anchor is not None:
+            if self._identity.looks_alike(crop):
                 return
             self._suspicion.identity_misses += 1
         self._start_anew()
         self._evidence.last_look = thumbnail(crop)
 
     def _offer_anchor(self, face: Face, crop: Image, quality: CropQuality) -> Image | None:
-        """Keep the best frame at rest: frontal first, then sharp, then large. Return the crop that is left over."""
+        """Keep the best frame at rest: frontal, sharp, large, evenly lit. Return the crop that is left over."""
         offset = abs(nose_offset(face.points))
-        if offset > self._policy.frontal_offset_max:
+        if offset > self._policy.rest_offset_max:
             return crop
-        score = (1 - offset) * min(quality.sharpness, 4 * self._policy.sharpness_min_enroll) * face.box.width
-        evidence = self._evidence
-        if score <= evidence.anchor_score:
-            return crop
-        left_over, evidence.anchor, evidence.anchor_score = evidence.anchor, crop, score
-        evidence.anchor_embedding = None
-        return left_over
+        sharpness = min(quality.sharpness, 4 * self._policy.sharpness_min_enroll)
+        return self._identity.offer(crop, (1 - offset) * sharpness * face.box.width * quality.exposure.evenness)
 
-    def _same_person(self, turned: Image) -> bool:
-        """Return whether the face in a turn, and in the frame drawn at random before it, is the face at rest."""
-        witness = self._evidence.witness.crop
-        if witness is None:
-            return False  # nothing between the turns but the turns
-        cosine = self._cosine_to_anchor(turned)
-        if cosine < self._policy.continuity_min:
-            self._suspicion.identity_misses += 1
-            return False
-        cosine_before = self._cosine_to_anchor(witness)
-        if cosine_before < self._policy.continuity_min:
-            self._suspicion.strangers += 1
-            return False
-        self._evidence.continuity += [cosine, cosine_before]
-        return True
-
-    def _cosine_to_anchor(self, crop: Image) -> float:
-        with self._watch.stage("embed"):
-            embedding = self._stages.embedder.embedding(crop)
-        return similarity(embedding, self._anchor_embedding())
-
-    def _anchor_embedding(self) -> Embedding:
-        evidence = self._evidence
-        if evidence.anchor is None:
-            raise SessionEndedError("no frame at rest to compare with")
-        if evidence.anchor_embedding is None:
-            with self._watch.stage("embed"):
-                evidence.anchor_embedding = self._stages.embedder.embedding(evidence.anchor)
-        return evidence.anchor_embedding
+    def _same_person(self, acting: Image) -> bool:
+        """Return whether it is still the face at rest, and count it when it is not."""
+        answer = self._identity.same_person(acting)
+        self._suspicion.identity_misses += answer is SamePerson.ANOTHER
+        self._suspicion.strangers += answer is SamePerson.STRANGER
+        return answer is SamePerson.YES
 
     # Deciding.
 
-    @property
-    def _passive_clear(self) -> bool:
-        median = self._evidence.passive_median
-        return median is not None and median >= self._policy.passive_min
+    def _fused(self, *, over: bool) -> Fusion:
+        self._cues = readings(
+            evidence=self._evidence,
+            identity=self._identity,
+            suspicion=self._suspicion,
+            performance=self._performance,
+            companions=self._companions,
+            policy=self._policy,
+            over=over,
+        )
+        return fused(self._cues, self._policy)
 
     def _decided(self) -> Verdict | None:
         """Return the verdict as soon as the evidence is enough; None when it is not."""
-        evidence, policy = self._evidence, self._policy
-        ground = self._suspicion.ground(policy)
-        if ground is not None:
-            return self._end(Outcome.SPOOF_SUSPECTED, ground)
-        if evidence.good_frames >= policy.spoof_frames_min and not self._passive_clear:
-            return self._end(Outcome.SPOOF_SUSPECTED, Reason.PASSIVE_LOW)
-        if self._turn.went_wrong:
-            return self._end(Outcome.INSUFFICIENT, Reason.WRONG_TURN)
-        if self._turn.passed and evidence.good_frames >= policy.passive_frames_min and self._passive_clear:
-            return self._matched()
-        return None
+        fusion = self._fused(over=False)
+        if not fusion.is_final:
+            return None
+        return self._compared(fusion) if fusion.liveness is Liveness.LIVE else self._end(fusion)
 
-    def _matched(self) -> Verdict:
+    def _compared(self, fusion: Fusion) -> Verdict:
         """Compare with the template; reached only by a face that was found to be live."""
+        if self._identify:
+            return self._end(fusion, Outcome.LIVE, probe=self._identity.embedding())
         if self._template is None:
-            return self._end(Outcome.NOT_MATCHED)
-        cosine = similarity(self._anchor_embedding(), self._template.embedding)
+            return self._end(fusion, Outcome.NOT_MATCHED)
+        cosine = similarity(self._identity.embedding(), self._template.embedding)
         outcome = Outcome.MATCHED if cosine >= self._similarity_min else Outcome.NOT_MATCHED
-        return self._end(outcome, cosine=cosine)
+        return self._end(fusion, outcome, cosine=cosine)
 
     def _progress(self, guidance: Guidance) -> Progress:
         return Progress(
             guidance=guidance,
-            action_index=self._turn.index,
-            action_fraction=self._turn.fraction,
+            action_index=self._performance.index,
+            action_fraction=self._performance.fraction,
             good_frames=self._evidence.good_frames,
         )
 
-    def _end(self, outcome: Outcome, *reasons: Reason, cosine: float | None = None) -> Verdict:
-        evidence = self._evidence
+    def _end(
+        self,
+        fusion: Fusion,
+        outcome: Outcome | None = None,
+        *,
+        cosine: float | None = None,
+        probe: Embedding | None = None,
+    ) -> Verdict:
         self._verdict = Verdict(
-            outcome=outcome,
+            outcome=outcome or NOT_LIVE.get(fusion.liveness, Outcome.INSUFFICIENT),
+            assurance=fusion.assurance,
             liveness=LivenessSummary(
-                passive_median=evidence.passive_median,
-                challenge_passed=self._turn.passed,
-                continuity=min(evidence.continuity) if evidence.continuity else None,
-                reasons=tuple(reason.value for reason in reasons),
+                passive_median=self._evidence.passive_median,
+                challenge_passed=self._performance.is_asked and self._performance.passed,
+                continuity=min(self._identity.cosines, default=None),
+                reasons=tuple(reason.value for reason in fusion.reasons),
             ),
+            cues=self._cues,
             similarity=cosine,
-            policy_version=self._policy.version,
+            probe=probe,
+            prints=tuple(self._prints),
+            policy=self._policy,
             model_versions=self._model_versions,
-            frames_used=self._frames,
+            frames_used=self._intake.frames,
             stage_ms=self._watch.milliseconds,
         )
-        self._evidence = Evidence(witness=Witness(self._draw))  # nothing of the face outlives the verdict
-        self._seen.clear()
-        self._last = None
+        self._begin()  # nothing of the face outlives the verdict, but what the verdict holds
+        self._intake.forget()
+        self._prints.clear()
         return self._verdict

@@ -1,6 +1,6 @@
 """A head before the camera that does what the guidance says; and those that only pretend to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
@@ -13,12 +13,13 @@ from face_pipeline import (
     FaceSession,
     Frame,
     Guidance,
+    Modality,
     Progress,
     Template,
     Verdict,
     portrait,
 )
-from mock_terminal.camera import Camera, Portrait, encode
+from mock_terminal.camera import Camera, Portrait, encode, encode_depth
 from mock_terminal.scenes import Scene
 from tests.support.models import installed_models_dir, loaded_pipeline
 
@@ -28,7 +29,18 @@ RIGHT_LEFT = Challenge(actions=(Action.TURN_RIGHT, Action.TURN_LEFT), deadline=t
 FRAMES_PER_SECOND = 10
 TURN_DEGREES = 36.0
 STEP_DEGREES = 6.0
-TURN = {Guidance.TURN_LEFT: TURN_DEGREES, Guidance.TURN_RIGHT: -TURN_DEGREES}
+NOD_DEGREES = -22.0
+CLOSER, CLOSER_STEP = 1.45, 0.1
+REST = (0.0, 0.0, 1.0)
+GOALS = {
+    Guidance.TURN_LEFT: (TURN_DEGREES, 0.0, 1.0),
+    Guidance.TURN_RIGHT: (-TURN_DEGREES, 0.0, 1.0),
+    Guidance.NOD: (0.0, NOD_DEGREES, 1.0),
+    Guidance.COME_CLOSER: (0.0, 0.0, CLOSER),
+}
+"""Yaw, pitch in degrees, and zoom."""
+STEPS = np.array([STEP_DEGREES, STEP_DEGREES, CLOSER_STEP])
+SPATIAL = (Modality.NIR, Modality.DEPTH)
 HER, OTHER = "grace_hopper", "astronaut"
 
 
@@ -54,10 +66,19 @@ def portrait_of(name: str) -> Portrait:
 
 
 @cache
-def picture(name: str, scene: Scene, index: int, yaw: float, *, light: float = 1.0, zoom: float = 1.0) -> bytes:
+def picture(
+    name: str, scene: Scene, index: int, yaw: float, pitch: float = 0.0, *, light: float = 1.0, zoom: float = 1.0
+) -> bytes:
     """Return one frame; the same one for the same arguments."""
     camera = Camera(portrait_of(name), scene=scene, seed=1)
-    return encode(camera.frame(index / FRAMES_PER_SECOND, yaw, light=light, zoom=zoom))
+    return encode(camera.frame(index / FRAMES_PER_SECOND, yaw, pitch, light=light, zoom=zoom))
+
+
+@cache
+def spatial(name: str, scene: Scene, index: int, yaw: float, pitch: float, *, zoom: float) -> dict[Modality, bytes]:
+    """Return what the cameras beside colour see at the same moment."""
+    taken = Camera(portrait_of(name), scene=scene, seed=1).capture(index / FRAMES_PER_SECOND, yaw, pitch, zoom=zoom)
+    return {Modality.NIR: encode(taken.nir), Modality.DEPTH: encode_depth(taken.depth)}
 
 
 def a_frame(sequence: int = 1, *, jpeg: bytes | None = None, at: datetime | None = None) -> Frame:
@@ -79,24 +100,46 @@ class Head:
     wrong_way: bool = False
     still: bool = False
     """Never turns."""
+    beside: frozenset[Modality] = frozenset()
+    """What the camera delivers beside colour."""
+    solid: Scene | None = None
+    """What the cameras beside colour see once the head is turned, when that is something else."""
 
     def visit(self, session: FaceSession, frames: int = 60) -> Verdict:
         """Feed the session until it decides, or until its time is over."""
-        yaw = goal = 0.0
+        pose, goal = np.array(REST), np.array(REST)
         for index in range(1, frames + 1):
-            yaw += float(np.clip(goal - yaw, -STEP_DEGREES, STEP_DEGREES))
-            name = self.becomes if self.becomes and abs(yaw) > STEP_DEGREES else self.name
-            answer = session.feed(a_frame(index, jpeg=picture(name, self.scene, index, yaw)))
+            pose += np.clip(goal - pose, -STEPS, STEPS)
+            yaw, pitch, zoom = (round(float(value), 6) for value in pose)
+            acting = max(abs(yaw), abs(pitch)) > STEP_DEGREES or zoom > 1 + CLOSER_STEP
+            name = self.becomes if self.becomes and acting else self.name
+            jpeg = picture(name, self.scene, index, yaw, pitch, zoom=zoom)
+            solid = self.solid if self.solid and acting else self.scene
+            taken = spatial(name, solid, index, yaw, pitch, zoom=zoom) if self.beside else {}
+            nir, depth = (taken.get(modality) if modality in self.beside else None for modality in SPATIAL)
+            answer = session.feed(replace(a_frame(index, jpeg=jpeg), nir=nir, depth=depth))
             if isinstance(answer, Verdict):
                 return answer
-            goal = self._goal(answer)
+            goal = np.array(self._goal(answer))
         return session.expire()
 
-    def _goal(self, progress: Progress) -> float:
-        asked = 0.0 if self.still else TURN.get(progress.guidance, 0.0)
-        return -asked if self.wrong_way else asked
+    def _goal(self, progress: Progress) -> tuple[float, float, float]:
+        yaw, pitch, zoom = REST if self.still else GOALS.get(progress.guidance, REST)
+        return (-yaw if self.wrong_way else yaw, pitch, zoom)
 
 
-def a_session(challenge: Challenge = LEFT_RIGHT, *, template: Template | None = None) -> FaceSession:
+def asked(*actions: Action) -> Challenge:
+    """Return a challenge of these actions."""
+    return Challenge(actions=actions, deadline=timedelta(seconds=20))
+
+
+def a_session(
+    challenge: Challenge = LEFT_RIGHT,
+    *,
+    template: Template | None = None,
+    beside: frozenset[Modality] = frozenset(),
+    identify: bool = False,
+) -> FaceSession:
     """Return a session on the real models; against her template unless told otherwise."""
-    return loaded_pipeline().open_session(challenge=challenge, template=template or her_template())
+    known = None if identify else template or her_template()
+    return loaded_pipeline().open_session(challenge=challenge, template=known, beside=beside, identify=identify)

@@ -2,16 +2,22 @@
 
 import random
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
+import cv2
 import numpy as np
 import pytest
 
-from face_pipeline import Action, Challenge, FacePolicy, Guidance
-from face_pipeline.challenge import HeadTurn, narrowness, nose_offset, random_challenge
+from face_pipeline import Action, Challenge, ChallengePlan, FacePolicy, Guidance
+from face_pipeline.challenge import Look, Performance, random_challenge
 from face_pipeline.frames import Points
+from face_pipeline.gestures import Pose, gesture
+from face_pipeline.parallax import FaceView, Parallax
+from face_pipeline.pose import narrowness, nose_offset
 
 POLICY = FacePolicy()
-LEFT, RIGHT = Action.TURN_LEFT, Action.TURN_RIGHT
+MOMENTS = [datetime(2026, 3, 2, 9, 0, tzinfo=UTC)]
+LEFT, RIGHT, NOD, CLOSER = Action.TURN_LEFT, Action.TURN_RIGHT, Action.NOD, Action.COME_CLOSER
 
 
 def points(nose: float = 0.0, *, narrow: float = 1.0, roll: float = 0.0) -> Points:
@@ -21,17 +27,27 @@ def points(nose: float = 0.0, *, narrow: float = 1.0, roll: float = 0.0) -> Poin
     return np.asarray(face @ turn.T + (320, 240), np.float32)
 
 
-def a_turn(*actions: Action, rested: bool = True) -> HeadTurn:
-    turn = HeadTurn(Challenge(actions=actions or (LEFT, RIGHT), deadline=POLICY.challenge_deadline), POLICY)
+def a_turn(*actions: Action, rested: bool = True) -> Performance:
+    turn = Performance(Challenge(actions=actions or (LEFT, RIGHT), deadline=POLICY.challenge_deadline), POLICY)
     if rested:
         watch(turn, [0.0] * POLICY.baseline_frames_min)
     return turn
 
 
-def watch(turn: HeadTurn, offsets: Iterable[float]) -> None:
+def a_plan(*, turns: int = 0, extras: int = 0) -> ChallengePlan:
+    return ChallengePlan(turns=turns, extras=extras, deadline=POLICY.challenge_deadline)
+
+
+def watch(turn: Performance, offsets: Iterable[float], *, step: timedelta = timedelta(milliseconds=100)) -> None:
     for offset in offsets:
-        if turn.observe(points(offset)):
+        if turn.observe(a_look(points(offset), step=step)):
             turn.advance()
+
+
+def a_look(seen: Points, *, step: timedelta = timedelta(milliseconds=100)) -> Look:
+    """Return the next frame, as long after the one before."""
+    MOMENTS.append(MOMENTS[-1] + step)
+    return Look(points=seen, at=MOMENTS[-1])
 
 
 @pytest.mark.parametrize("offset", [-0.3, 0.0, 0.2])
@@ -135,7 +151,7 @@ def test_a_photo_turned_in_the_hand_looks_flat() -> None:
     looks = []
 
     for narrow in (0.95, 0.85, 0.8, 0.75):
-        turn.observe(points(0.02, narrow=narrow))
+        turn.observe(a_look(points(0.02, narrow=narrow)))
         looks.append(turn.is_flat)
 
     assert looks == [False, True, True, True]
@@ -147,7 +163,7 @@ def test_a_head_that_turns_does_not_look_flat() -> None:
     looks = []
 
     for offset, narrow in ((0.1, 0.95), (0.12, 0.85), (0.14, 0.8), (0.14, 0.75)):
-        turn.observe(points(offset, narrow=narrow))
+        turn.observe(a_look(points(offset, narrow=narrow)))
         looks.append(turn.is_flat)
 
     assert not any(looks)
@@ -155,7 +171,7 @@ def test_a_head_that_turns_does_not_look_flat() -> None:
 
 def test_a_challenge_holds_both_sides_in_an_order_that_varies() -> None:
     source = random.Random(5)  # noqa: S311 - a seed, so that the test is the same every time
-    orders = {random_challenge(FacePolicy(challenge_turns=2), source).actions for _ in range(50)}
+    orders = {random_challenge(a_plan(turns=2), source).actions for _ in range(50)}
 
     assert orders == {(LEFT, RIGHT), (RIGHT, LEFT)}
 
@@ -163,7 +179,144 @@ def test_a_challenge_holds_both_sides_in_an_order_that_varies() -> None:
 def test_more_turns_leave_more_orders_to_guess() -> None:
     source = random.Random(5)  # noqa: S311 - as above
 
-    orders = {random_challenge(POLICY, source).actions for _ in range(200)}
+    orders = {random_challenge(a_plan(turns=3), source).actions for _ in range(200)}
 
     assert len(orders) == 6
     assert all(set(order) == {LEFT, RIGHT} for order in orders)
+
+
+def test_extras_are_mixed_into_the_turns_at_any_place() -> None:
+    source = random.Random(5)  # noqa: S311 - as above
+    orders = {random_challenge(a_plan(turns=2, extras=1), source).actions for _ in range(400)}
+
+    assert len(orders) == 12
+    assert all(order.count(LEFT) == order.count(RIGHT) == 1 for order in orders)
+    assert {(set(order) - {LEFT, RIGHT}).pop() for order in orders} == {Action.NOD, Action.COME_CLOSER}
+    assert {place for order in orders for place, action in enumerate(order) if action in {NOD, CLOSER}} == {0, 1, 2}
+
+
+def test_a_plan_of_nothing_asks_for_nothing() -> None:
+    source = random.Random(5)  # noqa: S311 - as above
+    challenge = random_challenge(ChallengePlan.nothing(timedelta(seconds=9)), source)
+
+    assert (challenge.actions, challenge.deadline) == ((), timedelta(seconds=9))
+
+
+def test_a_turn_in_no_time_is_no_turn() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.1, 0.2], step=timedelta(milliseconds=50))
+    assert (turn.index, turn.guidance) == (0, Guidance.LOOK_STRAIGHT)
+    watch(turn, [0.0, 0.1, 0.2])
+
+    assert turn.index == 1
+
+
+def test_frames_of_one_and_the_same_moment_are_no_turn() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.0, 0.05, 0.1, 0.15, 0.2, 0.25], step=timedelta())
+
+    assert turn.index == 0
+
+
+def approach(turn: Performance, growths: Iterable[float], *, step: timedelta = timedelta(milliseconds=100)) -> None:
+    for growth in growths:
+        if turn.observe(a_look(np.asarray((1 + growth) * points() - growth * points()[2], np.float32), step=step)):
+            turn.advance()
+
+
+def test_coming_closer_by_a_third_in_several_steps_passes() -> None:
+    turn = a_turn(CLOSER)
+
+    approach(turn, [0.05, 0.15, 0.25])
+    assert turn.fraction == pytest.approx(0.75, abs=0.01)
+    approach(turn, [0.34])
+
+    assert turn.passed
+
+
+@pytest.mark.parametrize(
+    ("growths", "step_ms"),
+    [([0.4], 100), ([0.3, 0.4], 100), ([0.0, 0.1, 0.2, 0.3, 0.4], 20), ([0.1, 0.2, 0.3, 0.3], 100)],
+)
+def test_a_picture_that_is_enlarged_does_not_come_closer(growths: list[float], step_ms: int) -> None:
+    turn = a_turn(CLOSER)
+
+    approach(turn, growths, step=timedelta(milliseconds=step_ms))
+
+    assert turn.index == 0
+
+
+def test_closer_once_more_needs_a_step_back() -> None:
+    turn = a_turn(CLOSER, CLOSER)
+
+    approach(turn, [0.1, 0.2, 0.3, 0.4, 0.45])
+    assert (turn.index, turn.guidance) == (1, Guidance.LOOK_STRAIGHT)
+    approach(turn, [0.3, 0.1, 0.0])
+    assert turn.guidance is Guidance.COME_CLOSER
+    approach(turn, [0.1, 0.2, 0.3, 0.4])
+
+    assert turn.passed
+
+
+def test_a_turn_where_a_step_is_asked_for_is_wrong() -> None:
+    turn = a_turn(CLOSER)
+
+    watch(turn, [0.1, 0.2])
+
+    assert turn.went_wrong
+
+
+@pytest.mark.parametrize(
+    ("drop", "turn", "reach"), [(0.0, 0.0, 0.0), (0.065, 0.0, 1.0), (-0.065, 0.0, -1.0), (0.065, 0.1, None)]
+)
+def test_a_nod_is_the_way_of_the_nose_down_on_a_head_that_looks_straight(
+    drop: float, turn: float, reach: float | None
+) -> None:
+    parallax = Parallax(across=turn, down=drop, narrowing=1.0)
+
+    assert gesture(NOD, POLICY).reach(Pose(turn=turn, parallax=parallax, growth=0.0)) == reach
+    assert gesture(NOD, POLICY).reach(Pose(turn=turn, parallax=None, growth=0.0)) is None
+
+
+def a_view(*, nose: tuple[float, float] = (0.0, 0.0), squeeze: float = 1.0, noise: float = 0.0) -> FaceView:
+    """Return a view of a drawn face, squeezed sideways, whose nose lies this many pixels off its place."""
+    random_gray = np.random.default_rng(7)
+    blobs = random_gray.normal(size=(5, 25, 25, 3))
+    image = np.full((480, 640, 3), 128.0)
+    seen = points(narrow=squeeze).astype(np.float64)
+    seen[2] += nose
+    for place, blob in zip(seen, blobs, strict=True):
+        x, y = np.round(place).astype(int)
+        size = (max(3, round(25 * squeeze)) // 2 * 2 + 1, 25)
+        patch = cv2.resize(cv2.GaussianBlur(blob, (0, 0), 2.0), size)
+        half = size[0] // 2
+        image[y - 12 : y + 13, x - half : x + half + 1] += 300 * patch
+    image += noise * random_gray.normal(size=image.shape)
+    found = points(narrow=squeeze)  # as a detector would: it expects the nose where noses are
+    return FaceView.of(np.clip(image, 0, 255).astype(np.uint8), found)
+
+
+@pytest.mark.parametrize("squeeze", [1.0, 0.85])
+def test_the_parallax_of_a_nose_is_found_in_the_picture_and_not_in_the_points(squeeze: float) -> None:
+    parallax = Parallax.between(a_view(noise=2.0), a_view(nose=(0.0, 6.0), squeeze=squeeze, noise=2.0))
+
+    assert parallax is not None
+    assert parallax.down == pytest.approx(6 / 60, abs=0.02)
+    assert parallax.across == pytest.approx(0.0, abs=0.02)
+    assert parallax.narrowing == pytest.approx(squeeze, abs=0.03)
+
+
+def test_a_flat_picture_that_is_squeezed_has_no_parallax() -> None:
+    parallax = Parallax.between(a_view(), a_view(squeeze=0.8))
+
+    assert parallax is not None
+    assert max(abs(parallax.across), abs(parallax.down)) < 0.02
+    assert parallax.narrowing == pytest.approx(0.8, abs=0.03)
+
+
+def test_a_face_that_is_not_found_again_says_nothing() -> None:
+    blank = FaceView.of(np.full((480, 640, 3), 128, np.uint8), points())
+
+    assert Parallax.between(a_view(), blank) is None
