@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from server.commands.domain import contribute, open_domain, reading, transaction
+from server.commands import person_forget, person_import, person_keys, person_sites
+from server.commands.domain import contribute, open_domain, reading
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.options import Json
 from server.commands.output import console, plain, print_json, yuan
@@ -14,6 +15,10 @@ from server.commands.session import session_of
 from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 
 app = typer.Typer(name="person", help="Insured people.", no_args_is_help=True, add_completion=False)
+person_forget.add_to(app)
+person_keys.add_to(app)
+person_import.add_to(app)
+person_sites.add_to(app)
 
 
 @app.command("add")
@@ -35,6 +40,12 @@ def add(
         Path | None,
         typer.Option("--portrait", help="JPEG of the face; a template is kept, the picture is not.", dir_okay=False),
     ] = None,
+    phone: Annotated[
+        str | None, typer.Option("--phone", help="Phone number; its last four digits may be asked for.")
+    ] = None,
+    site_id: Annotated[
+        str | None, typer.Option("--site", help="Id of a site where they may be found by face alone.")
+    ] = None,
     balance_fen: Annotated[
         int,
         typer.Option("--balance-fen", min=0, max=CONTRIBUTION_FEN_MAX, help="Opening balance of the personal account."),
@@ -49,7 +60,7 @@ def add(
         with domain.engine.begin() as connection:
             person = domain.people.add(
                 connection, name=name, id_number=id_number, region=region, card_number=card_number, pin=pin,
-                template=template, actor=session.actor,
+                template=template, actor=session.actor, phone=phone, site_id=site_id,
             )  # fmt: skip
             account = Account(AccountKind.PERSON, person.person_id)
             domain.ledger.open_accounts(connection, [account])
@@ -90,28 +101,6 @@ def show(
         f"[bold]{person.masked_name}[/] ({person.masked_id_number}), region {person.region}, id {person.person_id}"
     )
     out.print(f"Face template: {'yes' if has_face else 'no'}; account: {yuan(balance)}")
-
-
-@app.command("forget-face")
-def forget_face(
-    context: typer.Context,
-    *,
-    person_id: Annotated[str, typer.Argument(metavar="PERSON", help="Id of the person.")],
-    reason: Annotated[str, typer.Option(help="Why; stands in the audit trail.")],
-    as_json: Json = False,
-) -> None:
-    """Delete a person's face template for good; card and PIN go on working."""
-    session = session_of(context)
-    with transaction(session) as (domain, connection):
-        was_there = domain.people.forget_face(connection, person_id=person_id, actor=session.actor, reason=reason)
-    if not was_there:
-        raise CommandError(
-            "There is no face template of this person.", next="`shualian person show` says what there is."
-        )
-    if as_json:
-        print_json({"person_id": person_id, "face": False})
-        return
-    console().print("[bold]Face template deleted.[/] The audit trail says when and why.")
 
 
 def _pin(pin_file: Path | None) -> str | None:

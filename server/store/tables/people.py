@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    text,
 )
 
 from device_registry.tables import UtcTime, Uuid, metadata
@@ -23,6 +24,7 @@ insured_people = Table(
     Column("id_number_index", LargeBinary(32), nullable=False, unique=True),  # keyed hash: finds, does not tell
     Column("id_number_sealed", LargeBinary, nullable=False),
     Column("name_sealed", LargeBinary, nullable=False),
+    Column("phone_sealed", LargeBinary),  # for a second factor; None when the person gave none
     Column("added_at", UtcTime, nullable=False),
 )
 
@@ -69,6 +71,9 @@ face_assertions = Table(
     Column("purpose", String(32), nullable=False),
     Column("business_type", Integer, nullable=False),
     Column("amount_limit_fen", BigInteger, nullable=False),
+    # A replica of the release before leaves these two out: its assertions pay with a PIN alone.
+    Column("pin_free_limit_fen", BigInteger, nullable=False, server_default="0"),
+    Column("staff_may_confirm", Boolean, nullable=False, server_default=text("false")),
     Column("issued_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("used_at", UtcTime),

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from face_pipeline.frames import Template
+from face_pipeline.template_keys import TemplateKeys
 from face_pipeline.templates import open_sealed, seal
 
 
@@ -29,18 +30,18 @@ class TemplateStore(Protocol):
 class MemoryTemplateStore:
     """Templates in memory, sealed all the same, so that tests and a desk run through the real encryption."""
 
-    def __init__(self, *, key: bytes) -> None:
-        self._key = key
+    def __init__(self, *, keys: TemplateKeys) -> None:
+        self._keys = keys
         self._sealed: dict[str, bytes] = {}
 
     def put(self, person_id: str, template: Template) -> None:
         """Keep this template in the place of any earlier one."""
-        self._sealed[person_id] = seal(template, key=self._key, person_id=person_id)
+        self._sealed[person_id] = seal(template, keys=self._keys, person_id=person_id)
 
     def get(self, person_id: str) -> Template | None:
         """Return the person's template; None when there is none."""
         sealed = self._sealed.get(person_id)
-        return None if sealed is None else open_sealed(sealed, key=self._key, person_id=person_id)
+        return None if sealed is None else open_sealed(sealed, keys=self._keys, person_id=person_id)
 
     def delete(self, person_id: str) -> bool:
         """Forget the person's template; return whether there was one."""

@@ -1,0 +1,30 @@
+"""How face sessions ended, terminal by terminal, and what cameras promised: for the fleet checks."""
+
+from sqlalchemy import Column, Index, Integer, Table
+
+from device_registry.tables import UtcTime, Uuid, metadata
+
+INFRARED_BIT = 1
+DEPTH_BIT = 2
+
+face_hours = Table(
+    "face_hours",
+    metadata,
+    Column("terminal_id", Uuid, primary_key=True),
+    Column("hour", UtcTime, primary_key=True),  # when it began
+    Column("sessions", Integer, nullable=False),  # that came to a decision
+    Column("attacks", Integer, nullable=False),  # of them, suspected
+    Column("seals_broken", Integer, nullable=False),
+    Column("last_attack_at", UtcTime),
+    Column("last_seal_broken_at", UtcTime),
+    Index("ix_face_hours_hour", "hour"),
+)
+
+face_cameras = Table(
+    "face_cameras",
+    metadata,
+    Column("terminal_id", Uuid, primary_key=True),
+    Column("solid_sessions", Integer, nullable=False),  # with infrared or depth promised, ever
+    Column("lacking_sessions", Integer, nullable=False),  # without what was promised before, in a row, up to now
+    Column("modalities", Integer, nullable=False),  # bits of what it ever promised beside colour
+)
