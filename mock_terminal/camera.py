@@ -10,6 +10,7 @@ picture is not mirrored. Positive pitch is looking up.
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -18,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mock_terminal.errors import PortraitError
-from mock_terminal.head import FaceFrame, remap, turned_view
-from mock_terminal.scenes import Image, Scene, Size, as_print, as_screen, held
+from mock_terminal.scenes import SCREENS, Image, Scene, Size
+from mock_terminal.sensors import DEPTH_NOISE_MM, depth, infrared
+from mock_terminal.stage import EYE_DISTANCE_OF_FRAME, Stage
 
 JPEG_QUALITY = 88
 SENSOR_NOISE = 1.6  # standard deviation in gray levels; the passive liveness model dislikes more than about 4
-EYE_DISTANCE_OF_FRAME = 0.17  # eye distance as a part of the frame's shorter side: a face of about 190 px at 640 x 480
+SIDE_LIGHT = (0.75, 1.25)  # bounds of what light from the side does
+NOISE_ROOM = 64  # pixels
+SPACE = 0x3D  # keeps the noise of infrared and depth apart from that of colour
 POINTS = 5
-MAGNIFICATION_MAX = 2.5  # a small portrait is not blown up beyond this: it would only be blurred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +61,50 @@ class Portrait:
         return cls(image_bgr=np.asarray(picture, dtype=np.uint8), points=points)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Capture:
+    """What the cameras saw at one moment; all pictures are registered to the colour one."""
+
+    rgb: Image
+    nir: NDArray[np.uint8]
+    """(y, x): near infrared, at half the size."""
+    depth: NDArray[np.uint16]
+    """(y, x): millimetres, 0 where nothing was measured; at half the size."""
+
+
 class Camera:
-    """Looks at one scene; `frame` is a pure function of the seed and its arguments."""
+    """Looks at one scene; `frame` and `capture` are pure functions of the seed and their arguments.
+
+    Another seed is another visit: the person stands a little elsewhere, in another light (`stance`).
+    """
 
     def __init__(
-        self, portrait: Portrait, *, scene: Scene = Scene.LIVE_HEAD, size: Size = (640, 480), seed: int = 0
+        self,
+        portrait: Portrait,
+        *,
+        scene: Scene = Scene.LIVE_HEAD,
+        size: Size = (640, 480),
+        seed: int = 0,
+        fills_view: bool = False,
     ) -> None:
+        """Look at a scene.
+
+        Args:
+            portrait: whose face it is.
+            scene: what is before the camera.
+            size: of the colour picture, (width, height).
+            seed: of noise, tremor and stance.
+            fills_view: whether the rim of a print or screen is out of view.
+        """
         self.scene = scene
         self.size = size
-        self._portrait = portrait
         self._seed = seed
-        self._face = FaceFrame.of(portrait.points)
+        self._stage = Stage(
+            image=portrait.image_bgr, points=portrait.points, scene=scene, size=size, seed=seed, fills_view=fills_view
+        )
         self._still: Image | None = None
+        self._still_capture: Capture | None = None
+        self._gain: NDArray[np.float32] | None = None
 
     def frame(
         self, t: float, yaw_degrees: float, pitch_degrees: float = 0.0, *, zoom: float = 1.0, light: float = 1.0
@@ -78,7 +113,7 @@ class Camera:
 
         Args:
             t: seconds; drives tremor and noise.
-            yaw_degrees: turn of the head (or of the hand that holds a flat thing); positive to the person's own left.
+            yaw_degrees: turn of the head (or of the hand that holds a thing); positive to the person's own left.
             pitch_degrees: positive upwards.
             zoom: above 1 the person stands closer.
             light: factor on brightness.
@@ -86,68 +121,82 @@ class Camera:
         Returns:
             Picture of the camera's size, (y, x, channel), BGR, uint8.
         """
-        if self.scene is Scene.FROZEN:
-            if self._still is None:
-                self._still = self._sensed(self._head_view(0, 0, 0, zoom), 0, light)
-            return self._still
-        if self.scene is Scene.LIVE_HEAD:
-            view = self._head_view(t, yaw_degrees, pitch_degrees, zoom)
-        else:
-            view = self._flat_view(t, yaw_degrees, pitch_degrees, zoom)
-        return self._sensed(view, t, light)
+        if self.scene is not Scene.FROZEN:
+            sight = self._stage.sight(t, yaw_degrees, pitch_degrees, zoom, whole=False)
+            return self._sensed(sight.colour, t, light)
+        if self._still is None:
+            self._still = self._sensed(self._stage.sight(0, 0, 0, zoom, whole=False).colour, 0, light)
+        return self._still
 
-    def _head_view(self, t: float, yaw_degrees: float, pitch_degrees: float, zoom: float) -> Image:
-        width, height = self.size
-        face, scale = self._face, self._scale(zoom)
-        sway_x, sway_y = _tremor(t, self._seed)
-        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        # The frame's middle looks at the face; from there in portrait pixels, then in the face's own coordinates.
-        across = (columns - width / 2) / scale + face.origin[0] + sway_x * face.eye_distance
-        down = (rows - height / 2) / scale + face.origin[1] + sway_y * face.eye_distance
-        x, y = face.coordinates(across.astype(np.float32), down.astype(np.float32))
-        seen_x, seen_y = turned_view(x, y, face.nose, yaw_degrees + 20 * sway_x, pitch_degrees + 20 * sway_y)
-        return remap(self._softened(scale), *face.pixels(seen_x, seen_y))
+    def capture(
+        self, t: float, yaw_degrees: float, pitch_degrees: float = 0.0, *, zoom: float = 1.0, light: float = 1.0
+    ) -> Capture:
+        """Return what the colour, infrared and depth cameras see; arguments as for `frame`, whose picture is in it."""
+        if self.scene is not Scene.FROZEN:
+            return self._captured(t, yaw_degrees, pitch_degrees, zoom=zoom, light=light)
+        if self._still_capture is None:
+            self._still_capture = self._captured(0, 0, 0, zoom=zoom, light=light)
+        return self._still_capture
 
-    def _flat_view(self, t: float, yaw_degrees: float, pitch_degrees: float, zoom: float) -> Image:
-        picture = self._head_view(0, 0, 0, 1.0)
-        thing = as_print(picture) if self.scene is Scene.FLAT_PHOTO else as_screen(picture, phase=3 * t)
-        sway_x, sway_y = _tremor(t, self._seed)
-        return held(
-            thing,
-            self.size,
-            yaw_degrees=yaw_degrees + 30 * sway_x,
-            pitch_degrees=pitch_degrees + 30 * sway_y,
-            zoom=zoom,
+    def _captured(self, t: float, yaw_degrees: float, pitch_degrees: float, *, zoom: float, light: float) -> Capture:
+        sight = self._stage.sight(t, yaw_degrees, pitch_degrees, zoom, whole=True)
+        if sight.solid is None:
+            raise PortraitError(path=None, problem="was not seen in space")
+        draw = np.random.default_rng([SPACE, self._seed, round(t * 1e6)])
+        lamp, noise_mm = np.random.default_rng([SPACE, self._seed]).uniform(
+            (0.85, DEPTH_NOISE_MM[0]), (1.1, DEPTH_NOISE_MM[1])
         )
-
-    def _scale(self, zoom: float) -> float:
-        """Return frame pixels per portrait pixel."""
-        wanted = EYE_DISTANCE_OF_FRAME * min(self.size) * zoom
-        return min(wanted / self._face.eye_distance, MAGNIFICATION_MAX)
-
-    def _softened(self, scale: float) -> Image:
-        """Return the portrait without the detail that the frame cannot hold, lest it flicker."""
-        if scale >= 1:
-            return self._portrait.image_bgr
-        return np.asarray(cv2.GaussianBlur(self._portrait.image_bgr, (0, 0), 0.45 / scale), dtype=np.uint8)
+        return Capture(
+            rgb=self._sensed(sight.colour, t, light),
+            nir=infrared(sight.solid, draw, float(lamp)),
+            depth=depth(sight.solid, draw, float(noise_mm)),
+        )
 
     def _sensed(self, view: Image, t: float, light: float) -> Image:
         """Return what the sensor makes of a view: brightness and mild noise, the same for the same seed and moment."""
-        noise = np.random.default_rng([self._seed, round(t * 1e6)]).standard_normal(view.shape, dtype=np.float32)
-        return np.clip(view * np.float32(light) + SENSOR_NOISE * noise, 0, 255).astype(np.uint8)
+        if self._gain is None:
+            self._gain = self._lit()
+        width, height = self.size
+        draw = np.random.default_rng([self._seed, round(t * 1e6)])
+        down, across = draw.integers(0, (NOISE_ROOM, NOISE_ROOM))
+        noise = _noise(self.size)[down : down + height, across : across + width]
+        picture = view * (self._gain * np.float32(light))
+        picture += noise if draw.random() < 0.5 else -noise  # noqa: PLR2004  # one of two
+        return np.clip(picture, 0, 255, out=picture).astype(np.uint8)
+
+    def _lit(self) -> NDArray[np.float32]:
+        """Return the factor on each value of the view: the room's light in this visit; a screen has its own."""
+        stance = self._stage.stance
+        width, height = self.size
+        if self.scene in SCREENS:
+            return np.full((height, width, 3), stance.light, np.float32)
+        unit = EYE_DISTANCE_OF_FRAME * min(self.size)
+        across = (np.arange(width, dtype=np.float32) - width / 2) / unit * stance.side_light[0]
+        down = (np.arange(height, dtype=np.float32) - height / 2) / unit * stance.side_light[1]
+        side = np.clip(1 + across[None, :] + down[:, None], *SIDE_LIGHT)
+        return np.asarray(stance.light * side[..., None] * stance.tint, np.float32)
 
 
-def encode(frame: Image) -> bytes:
-    """Return the frame as a JPEG."""
+def encode(frame: Image | NDArray[np.uint8]) -> bytes:
+    """Return a picture in colour or in gray as a JPEG."""
     done, data = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise PortraitError(path=None, problem="frame could not be encoded")
     return data.tobytes()
 
 
-def _tremor(t: float, seed: int) -> tuple[float, float]:
-    """Return the small sway of a body or a hand, in eye distances: two slow waves whose phases come from the seed."""
-    phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, 4)
-    x = 0.012 * np.sin(2.1 * t + phases[0]) + 0.006 * np.sin(5.3 * t + phases[1])
-    y = 0.010 * np.sin(1.7 * t + phases[2]) + 0.005 * np.sin(4.7 * t + phases[3])
-    return float(x), float(y)
+def encode_depth(depth_mm: NDArray[np.uint16]) -> bytes:
+    """Return a depth picture as a PNG of 16 bits."""
+    done, data = cv2.imencode(".png", depth_mm, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise PortraitError(path=None, problem="depth could not be encoded")
+    return data.tobytes()
+
+
+@lru_cache(maxsize=4)
+def _noise(size: Size) -> NDArray[np.float32]:
+    """Return more noise than a frame has; each frame takes its part elsewhere, which costs a fifth of drawing anew."""
+    width, height = size
+    draw = np.random.default_rng(0)
+    shape = (height + NOISE_ROOM, width + NOISE_ROOM, 3)
+    return SENSOR_NOISE * draw.standard_normal(shape, dtype=np.float32)

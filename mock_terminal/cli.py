@@ -3,7 +3,7 @@
 import typer
 
 from mock_terminal.leaving import Exit
-from mock_terminal.verbs import factory, identity, money
+from mock_terminal.verbs import faces, factory, identity, money
 
 app = typer.Typer(
     name="shualian-terminal",
@@ -19,5 +19,7 @@ app.command()(identity.run)
 app.command()(identity.renew)
 app.command()(money.pay)
 app.command()(money.resume)
-app.command()(money.attack)
+app.command()(faces.face)
+app.command()(faces.attack)
+app.command()(faces.picture)
 app.add_typer(factory.app)

@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from shualian.terminal.v1 import face_pb2
+
 DEFINITE: Final = frozenset(
     {
         "INVALID_ARGUMENT",
@@ -56,6 +58,34 @@ class InputError(TerminalError):
     """A file or value given on the command line cannot be used; its content, maybe personal, is not repeated."""
 
     reason = "INPUT_UNUSABLE"
+
+
+class SealError(TerminalError):
+    """No seal can be made as the platform asks for it: one of the two has lost count of the frames."""
+
+    reason = "SEAL_IMPOSSIBLE"
+
+
+class AttackImpossibleError(TerminalError):
+    """An attack cannot be tried here: what it needs is missing. It says nothing of the platform."""
+
+    reason = "ATTACK_IMPOSSIBLE"
+
+
+class HungUpError(TerminalError):
+    """The terminal ended the session itself, before any frame: it will not do what is asked."""
+
+    reason = "HUNG_UP"
+
+
+class NoAssertionError(TerminalError):
+    """A face session ended without an assertion: there is nothing to pay with."""
+
+    reason = "FACE_NOT_ACCEPTED"
+
+    def __init__(self, decision: face_pb2.Decision) -> None:
+        super().__init__("the face session ended without an assertion")
+        self.decision = decision
 
 
 class UntrustedPlatformError(TerminalError):

@@ -1,46 +1,30 @@
-"""One face session from the terminal's side: start, frames until there is a decision, guidance on the way."""
+"""One face session from the terminal's side: start, frames, guidance on the way, a seal, and the decision.
+
+Two tasks share the stream. One listens and answers; one takes pictures at the pace that was asked for, until a seal is:
+from then on no frame counts. They write in turn, because gRPC takes one message at a time, and the camera's task is
+asked to stop rather than cancelled, because a cancelled write takes the whole stream with it.
+"""
 
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Final
 
 from grpc import aio
 
-from mock_terminal.camera import Camera, encode
+from mock_terminal import words
 from mock_terminal.client import final_from, refused_from
-from mock_terminal.errors import UnreachableError
-from mock_terminal.patient import Patient
+from mock_terminal.errors import HungUpError, InputError, UnreachableError
 from mock_terminal.report import Reporter
-from shualian.terminal.v1 import face_pb2, face_pb2_grpc, types_pb2
+from mock_terminal.sealing import SealChain
+from mock_terminal.sitting import FRAMES_PER_SECOND, Sitting, opening
+from shualian.terminal.v1 import face_pb2, face_pb2_grpc
 
-CONSENT_TEXT = "2026-1"
-SESSION_SECONDS_MAX = 90.0
-FRAMES_PER_SECOND = 12
+SESSION_SECONDS_MAX: Final = 90.0
+FRAMES_MAX: Final = 10_000
+"""A platform that lets a session have more frames than this gets no more: the chain over them is kept in memory."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """Who the person says to be."""
-
-    id_number: str
-    name: str
-
-    def __repr__(self) -> str:
-        """Say nothing of the person, wherever this ends up."""
-        return "Claim(...)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sitting:
-    """Who sits before which camera, and what for."""
-
-    claim: Claim
-    camera: Camera
-    patient: Patient
-    business_type: types_pb2.BusinessType.ValueType
-    consents: bool = True
+Stream = aio.StreamStreamCall[face_pb2.AuthenticateRequest, face_pb2.AuthenticateResponse]
 
 
 async def authenticate(channel: aio.Channel, sitting: Sitting, report: Reporter) -> face_pb2.Decision:
@@ -49,98 +33,106 @@ async def authenticate(channel: aio.Channel, sitting: Sitting, report: Reporter)
     Raises:
         PlatformRefusedError: the platform would not hold it.
         UnreachableError: it could not be reached, or fell silent.
+        SealError: it asked for a seal over frames that it never got.
+        InputError: it asked for a second factor, and nobody there has one.
+        HungUpError: the sitting does not stay for the challenge.
     """
     stub = face_pb2_grpc.FaceServiceStub(channel)
     stream = stub.Authenticate(None)
-    sending: asyncio.Task[None] | None = None
+    session = _Session(stream, sitting, report)
     try:
         async with asyncio.timeout(SESSION_SECONDS_MAX):
-            await stream.write(face_pb2.AuthenticateRequest(start=_start(sitting)))
+            await session.say(face_pb2.AuthenticateRequest(start=opening(sitting)))
             async for answer in stream:
-                match answer.WhichOneof("step"):
-                    case "accepted":
-                        report.event("accepted", **_accepted(answer.accepted))
-                        sending = asyncio.create_task(_send_frames(stream, sitting, answer.accepted.capture_profile))
-                    case "guidance":
-                        sitting.patient.told(answer.guidance.hint)
-                        report.event("guidance", **_guidance(answer.guidance))
-                    case "decision":
-                        report.event("decision", **_decision(answer.decision))
-                        return answer.decision
+                if answer.WhichOneof("step") == "decision":
+                    report.event("decision", **words.decision(answer.decision))
+                    return answer.decision
+                await session.hear(answer)
     except aio.AioRpcError as error:
         raise final_from(refused_from(error)) from error
     except TimeoutError:
         raise UnreachableError("the platform fell silent in the middle of a face session") from None
     finally:
-        if sending is not None:
-            sending.cancel()
-            with suppress(asyncio.CancelledError, aio.AioRpcError, asyncio.InvalidStateError):
-                await sending
-        stream.cancel()
+        await session.close()
     raise UnreachableError("the platform ended the face session without a decision")
 
 
-async def _send_frames(
-    stream: "aio.StreamStreamCall[face_pb2.AuthenticateRequest, face_pb2.AuthenticateResponse]",
-    sitting: Sitting,
-    profile: face_pb2.CaptureProfile,
-) -> None:
-    """Send frames at the pace the platform asked for, until cancelled or all are sent."""
-    pace = 1 / max(1, min(profile.frames_per_second, FRAMES_PER_SECOND))
-    began = time.monotonic()
-    for sequence in range(1, profile.frames_max + 1):
-        t = time.monotonic() - began
-        picture = await asyncio.to_thread(sitting.camera.frame, t, sitting.patient.yaw(t))
-        colour = face_pb2.Picture(
-            modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=encode(picture)
-        )
-        frame = face_pb2.Frame(sequence=sequence, pictures=[colour])
-        frame.captured_at.FromDatetime(datetime.now(UTC))
-        await stream.write(face_pb2.AuthenticateRequest(frame=frame))
-        await asyncio.sleep(max(0.0, began + sequence * pace - time.monotonic()))
+class _Session:
+    """One session under way."""
 
+    def __init__(self, stream: Stream, sitting: Sitting, report: Reporter) -> None:
+        self._stream: Final = stream
+        self._sitting: Final = sitting
+        self._report: Final = report
+        self._writing: Final = asyncio.Lock()
+        self._enough: Final = asyncio.Event()
+        self._chain: SealChain | None = None
+        self._filming: asyncio.Task[None] | None = None
 
-def _start(sitting: Sitting) -> face_pb2.Start:
-    width, height = sitting.camera.size
-    start = face_pb2.Start(
-        purpose=face_pb2.PURPOSE_VERIFY,
-        business_type=sitting.business_type,
-        claimed_identity=types_pb2.ClaimedIdentity(id_number=sitting.claim.id_number, name=sitting.claim.name),
-        consent=face_pb2.Consent(granted=sitting.consents, text_version=CONSENT_TEXT),
-        camera=face_pb2.CameraAbilities(width_px=width, height_px=height, frames_per_second=FRAMES_PER_SECOND),
-    )
-    start.consent.given_at.FromDatetime(datetime.now(UTC))
-    return start
+    async def say(self, message: face_pb2.AuthenticateRequest) -> None:
+        """Send one message, in turn with whoever else is sending."""
+        async with self._writing:
+            await self._stream.write(message)
 
+    async def hear(self, answer: face_pb2.AuthenticateResponse) -> None:
+        """Do what an answer that is not yet the decision asks for."""
+        match answer.WhichOneof("step"):
+            case "accepted":
+                self._report.event("accepted", **words.accepted(answer.accepted))
+                if not self._sitting.stays_for(answer.accepted.challenge):
+                    raise HungUpError("the terminal does not want to do what is asked")
+                self._begin(answer.accepted)
+            case "guidance":
+                self._sitting.eye.told(answer.guidance.hint)
+                self._report.event("guidance", **words.guidance(answer.guidance))
+            case "seal_asked":
+                await self._seal(answer.seal_asked.last_sequence)
+            case "second_factor_asked":
+                await self._answer(answer.second_factor_asked)
 
-def _accepted(accepted: face_pb2.Accepted) -> dict[str, object]:
-    actions = [
-        face_pb2.ChallengeAction.Name(action).removeprefix("CHALLENGE_ACTION_") for action in accepted.challenge.actions
-    ]
-    return {"session_id": accepted.session_id, "actions": actions}
+    async def close(self) -> None:
+        """End the session, whatever its state."""
+        if self._filming is not None:
+            self._filming.cancel()
+            with suppress(asyncio.CancelledError, aio.AioRpcError, asyncio.InvalidStateError):
+                await self._filming
+        self._stream.cancel()
 
+    def _begin(self, accepted: face_pb2.Accepted) -> None:
+        profile = accepted.capture_profile
+        frames_max = min(profile.frames_max, FRAMES_MAX)
+        self._chain = SealChain(session_id=accepted.session_id, nonce=accepted.challenge.nonce, frames_max=frames_max)
+        pace = 1 / max(1, min(profile.frames_per_second, FRAMES_PER_SECOND))
+        self._filming = asyncio.create_task(self._film(self._chain, pace=pace, frames_max=frames_max))
 
-def _guidance(guidance: face_pb2.Guidance) -> dict[str, object]:
-    return {
-        "hint": face_pb2.Hint.Name(guidance.hint).removeprefix("HINT_"),
-        "action_index": guidance.action_index,
-        "action_progress": round(guidance.action_progress, 2) + 0.0,  # minus zero becomes zero
-    }
+    async def _film(self, chain: SealChain, *, pace: float, frames_max: int) -> None:
+        """Send frames until there are enough, at least a pace apart.
 
+        The person's time passes with the frames: before a machine that cannot keep up they move slower and never jump.
+        """
+        for sequence in range(1, frames_max + 1):
+            began = time.monotonic()
+            pictures = await asyncio.to_thread(self._sitting.eye.pictures, (sequence - 1) * pace)
+            if self._enough.is_set():
+                return
+            frame = face_pb2.Frame(sequence=sequence, pictures=pictures)
+            frame.captured_at.FromDatetime(self._sitting.clock())
+            chain.add(frame)
+            await self.say(face_pb2.AuthenticateRequest(frame=self._sitting.after_sealing(frame)))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._enough.wait(), max(0.0, began + pace - time.monotonic()))
 
-def _decision(decision: face_pb2.Decision) -> dict[str, object]:
-    person = decision.person
-    return {
-        "outcome": outcome_name(decision),
-        "liveness": face_pb2.LivenessBand.Name(decision.liveness.band).removeprefix("LIVENESS_BAND_"),
-        "challenge_passed": decision.liveness.challenge_passed,
-        "person": {"name": person.name, "id_number": person.id_number} if decision.HasField("person") else None,
-        "decision_ms": round(decision.decision_time.ToTimedelta().total_seconds() * 1000),
-        "frames_used": decision.frames_used,
-        "other_ways": [face_pb2.PaymentWay.Name(way).removeprefix("PAYMENT_WAY_") for way in decision.other_ways],
-    }
+    async def _seal(self, last_sequence: int) -> None:
+        self._enough.set()
+        if self._chain is None:
+            raise UnreachableError("the platform asks for a seal before it accepted the session")
+        seal = self._chain.seal(last_sequence, sign=self._sitting.sign, verdict=self._sitting.verdict)
+        self._report.event("sealed", last_sequence=last_sequence)
+        await self.say(face_pb2.AuthenticateRequest(seal=seal))
 
-
-def outcome_name(decision: face_pb2.Decision) -> str:
-    """Return the outcome without its prefix."""
-    return face_pb2.DecisionOutcome.Name(decision.outcome).removeprefix("DECISION_OUTCOME_")
+    async def _answer(self, asked: face_pb2.SecondFactorAsked) -> None:
+        self._report.event("second_factor_asked", **words.second_factor(asked))
+        if self._sitting.second_factors is None:
+            raise InputError("the platform asks who it is: give --last-four or --phone-last-four")
+        answer = await asyncio.to_thread(self._sitting.second_factors, asked)
+        await self.say(face_pb2.AuthenticateRequest(second_factor=answer))

@@ -6,6 +6,7 @@ The depth is half an ellipsoid for the skull and a bump for the nose; its size f
 are 63 mm apart. This is a simulation: good enough to exercise a pipeline, no evidence of how it treats real people.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -72,49 +73,97 @@ def rotation(yaw_degrees: float, pitch_degrees: float) -> NDArray[np.float64]:
     return np.asarray(about_y @ about_x, dtype=np.float64)
 
 
-def depth(x: FloatMap, y: FloatMap, nose: tuple[float, float]) -> FloatMap:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """How far skull and nose of one person stand out, against the average."""
+
+    skull: float = 1.0
+    nose: float = 1.0
+
+    @classmethod
+    def of(cls, points: NDArray[np.float64]) -> Self:
+        """Draw a build for a portrait, the same one each time: people differ by some ten percent."""
+        draw = np.random.default_rng(np.round(points.ravel() * 16).astype(np.uint32))
+        return cls(skull=float(draw.uniform(0.88, 1.12)), nose=float(draw.uniform(0.75, 1.2)))
+
+
+AVERAGE = Build()
+
+
+def depth(x: FloatMap, y: FloatMap, nose: tuple[float, float], build: Build = AVERAGE) -> FloatMap:
     """Return how far each point of the portrait stands out of the ear plane, in eye distances."""
     radius_squared = (x / HEAD_HALF_WIDTH) ** 2 + (y / HEAD_HALF_HEIGHT) ** 2
-    skull = HEAD_DEPTH * np.sqrt(np.maximum(1 - radius_squared, 0))
+    skull = HEAD_DEPTH * build.skull * np.sqrt(np.maximum(1 - radius_squared, 0))
     nose_x, nose_y = nose
     # The ridge runs from the tip up between the eyes: wider in y above the tip than below it.
     along = np.where(y < nose_y, 0.45, 0.22).astype(np.float32)
-    bump = NOSE_HEIGHT * np.exp(-0.5 * (((x - nose_x) / NOSE_WIDTH) ** 2 + ((y - nose_y) / along) ** 2))
+    bump = NOSE_HEIGHT * build.nose * np.exp(-0.5 * (((x - nose_x) / NOSE_WIDTH) ** 2 + ((y - nose_y) / along) ** 2))
     return np.asarray(skull + bump, dtype=np.float32)
 
 
-def turned_view(
-    x: FloatMap, y: FloatMap, nose: tuple[float, float], yaw_degrees: float, pitch_degrees: float
-) -> tuple[FloatMap, FloatMap]:
-    """Return for each point of the turned view the point of the portrait that is seen there.
+Surface = Callable[[FloatMap, FloatMap], FloatMap]
+"""How far a thing stands out at (x, y), in eye distances."""
 
-    The head turns about its own centre. A view point (u, v) shows the surface point whose rotation lands there, found
-    by a fixed-point iteration; outside the head the turn fades to nothing and the background stays put.
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """Which point of a surface is seen where, on the coarse grid of a view."""
+
+    at_x: FloatMap
+    at_y: FloatMap
+    """Where the grid looks, in the face's own coordinates."""
+    x: FloatMap
+    y: FloatMap
+    """The point of the surface that is seen there."""
+    turn: NDArray[np.float64]
+
+    def height(self, surface: Surface) -> FloatMap:
+        """Return how far the turned surface stands out towards the camera where it is seen, in eye distances."""
+        a, b, c = self.turn[2].astype(np.float32)
+        return np.asarray(a * self.x + b * self.y + c * surface(self.x, self.y), np.float32)
+
+
+def seen(x: FloatMap, y: FloatMap, surface: Surface, turn: NDArray[np.float64], *, nearness: float = 0.0) -> Seen:
+    """Return which points of a turned surface are seen from the points of a view.
+
+    The thing turns about its own centre. A view point (u, v) shows the surface point whose rotation lands there, found
+    by a fixed-point iteration.
+
+    Args:
+        x: where the view looks, (y, x), in the face's own coordinates; solved on every fourth pixel.
+        y: likewise.
+        surface: what is turned; single-valued over (x, y).
+        turn: rotation, (3, 3).
+        nearness: one over the camera's distance in eye distances; 0 looks from infinitely far.
     """
     height, width = x.shape
     coarse = (max(2, width // SOLVER_GRID), max(2, height // SOLVER_GRID))
-    at_x, at_y = (_resized(values, coarse) for values in (x, y))
-    source_x, source_y = _surface_seen_at(at_x, at_y, nose, rotation(yaw_degrees, pitch_degrees))
-    weight = _fade(at_x, at_y)
-    shift_x, shift_y = weight * (source_x - at_x), weight * (source_y - at_y)
-    return x + _resized(shift_x, (width, height)), y + _resized(shift_y, (width, height))
-
-
-def _surface_seen_at(
-    x: FloatMap, y: FloatMap, nose: tuple[float, float], turn: NDArray[np.float64]
-) -> tuple[FloatMap, FloatMap]:
-    """Return the points of the portrait whose rotation lands at (x, y)."""
+    at_x, at_y = (resized(values, coarse) for values in (x, y))
     (a, b), (c, d) = np.linalg.inv(turn[:2, :2]).astype(np.float32)
     shift_x, shift_y = np.float32(turn[0, 2]), np.float32(turn[1, 2])
-    source_x, source_y = x, y
+    out_x, out_y, out_z = turn[2].astype(np.float32)
+    source_x, source_y = at_x, at_y
     for _ in range(SOLVER_STEPS):
-        z = depth(source_x, source_y, nose)
-        rest_x, rest_y = x - shift_x * z, y - shift_y * z
+        z = surface(source_x, source_y)
+        shrink = 1 - np.float32(nearness) * (out_x * source_x + out_y * source_y + out_z * z) if nearness else 1
+        rest_x, rest_y = at_x * shrink - shift_x * z, at_y * shrink - shift_y * z
         source_x, source_y = (source_x + a * rest_x + b * rest_y) / 2, (source_y + c * rest_x + d * rest_y) / 2
-    return source_x, source_y
+    return Seen(at_x=at_x, at_y=at_y, x=source_x, y=source_y, turn=turn)
 
 
-def _resized(values: FloatMap, size: tuple[int, int]) -> FloatMap:
+def head_view(x: FloatMap, y: FloatMap, looked: Seen) -> tuple[FloatMap, FloatMap]:
+    """Return for each point of the turned view the point of the portrait that is seen there.
+
+    Outside the head the turn fades to nothing and the background stays put.
+    """
+    size = (x.shape[1], x.shape[0])
+    weight = _fade(looked.at_x, looked.at_y)
+    shift_x, shift_y = weight * (looked.x - looked.at_x), weight * (looked.y - looked.at_y)
+    return x + resized(shift_x, size), y + resized(shift_y, size)
+
+
+def resized(values: FloatMap, size: tuple[int, int]) -> FloatMap:
+    """Return a smooth map at another size, (width, height)."""
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 

@@ -8,10 +8,11 @@ from typing import Any
 from cryptography import x509
 
 from mock_terminal.errors import InputError
-from mock_terminal.face import Claim
-from shualian.terminal.v1 import device_pb2, settlement_pb2
+from mock_terminal.sitting import Claim
+from shualian.terminal.v1 import device_pb2, settlement_pb2, types_pb2
 
 STDIN = Path("-")
+LOCATION_ACCURACY_METRES = 20.0  # what a satellite receiver at a window can tell
 
 
 def claim_from(path: Path) -> Claim:
@@ -41,11 +42,18 @@ def position_from(text: str) -> device_pb2.Position | None:
     """
     if not text:
         return None
-    try:
-        latitude, longitude = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise InputError("a position is two numbers with a comma between: degrees north, degrees east") from error
+    latitude, longitude = _degrees(text)
     return device_pb2.Position(latitude=latitude, longitude=longitude)
+
+
+def location_from(text: str) -> types_pb2.Location:
+    """Return the place that `30.25,120.15` names, as a face session says it.
+
+    Raises:
+        InputError: it is no such place.
+    """
+    latitude, longitude = _degrees(text)
+    return types_pb2.Location(latitude=latitude, longitude=longitude, accuracy_m=LOCATION_ACCURACY_METRES)
 
 
 def pin_from(path: Path) -> str:
@@ -72,6 +80,14 @@ def roots_from(path: Path) -> bytes:
     except ValueError as error:
         raise InputError(f"{path} holds no certificate in PEM") from error
     return pem
+
+
+def _degrees(text: str) -> tuple[float, float]:
+    try:
+        latitude, longitude = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError("a position is two numbers with a comma between: degrees north, degrees east") from error
+    return latitude, longitude
 
 
 def _strings(path: Path, names: tuple[str, ...]) -> dict[str, str]:

@@ -136,6 +136,14 @@ class KeyStore:
         except (ValueError, KeyError, TypeError) as error:
             raise StateError(f"the identity in {self._state} is damaged: enroll again") from error
 
+    def sign(self, content: bytes) -> bytes:
+        """Sign with the key in use, ECDSA with SHA-256, DER; the key itself is handed to nobody.
+
+        Raises:
+            StateError: there is none.
+        """
+        return self.identity().sign(content)
+
     def _numbers(self) -> list[int]:
         if not self._generations.is_dir():
             return []

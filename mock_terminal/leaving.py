@@ -1,15 +1,17 @@
 """How does a verb end? With an exit code that a script can act on, and one event for what went wrong."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from mock_terminal.errors import (
     CERTIFICATE_OVER,
+    AttackImpossibleError,
     InputError,
+    NoAssertionError,
     OutcomeUnknownError,
     PlatformRefusedError,
     PortraitError,
@@ -19,6 +21,8 @@ from mock_terminal.errors import (
 )
 from mock_terminal.payment import DIED
 from mock_terminal.report import Reporter
+from mock_terminal.words import outcome_name
+from shualian.terminal.v1 import face_pb2
 
 
 class Exit(IntEnum):
@@ -33,9 +37,9 @@ class Exit(IntEnum):
     REFUSED = 3
     """The platform said no; the reason is in the last event."""
     NOT_MATCHED = 4
-    """Alive, but not the claimed person."""
+    """Alive, but not the claimed person; or nobody who is known."""
     SPOOF_SUSPECTED = 5
-    """The platform saw signs of a picture or a screen."""
+    """The platform saw signs of a picture, a screen, or pictures that are not this terminal's own."""
     REVOKED = 6
     """This terminal's certificate is of no use any more: enroll it again."""
     UNREACHABLE = 7
@@ -52,10 +56,21 @@ class Exit(IntEnum):
     """`pay --die-at`: dropped dead as told."""
 
 
+_OUTCOMES: Final[Mapping[str, Exit]] = {
+    "MATCHED": Exit.OK,
+    "NOT_MATCHED": Exit.NOT_MATCHED,
+    "SPOOF_SUSPECTED": Exit.SPOOF_SUSPECTED,
+    "INSUFFICIENT": Exit.INSUFFICIENT,
+    "CONSENT_REFUSED": Exit.CONSENT_REFUSED,
+}
+
+
 def leave(work: Callable[[], Coroutine[Any, Any, Exit]], report: Reporter) -> None:
     """Run a verb and leave with its exit code; what goes wrong is told in one event."""
     try:
         code = asyncio.run(work())
+    except NoAssertionError as error:  # the decision was told already, and is an answer like any other
+        code = exit_of_decision(error.decision)
     except TerminalError as error:
         code = exit_of(error)
         fields = error.as_fields() if isinstance(error, PlatformRefusedError) else {"reason": error.reason}
@@ -79,7 +94,12 @@ def exit_of(error: TerminalError) -> Exit:
             return Exit.OUTCOME_UNKNOWN
         case UnreachableError():
             return Exit.UNREACHABLE
-        case StateError() | InputError() | PortraitError():
+        case StateError() | InputError() | PortraitError() | AttackImpossibleError():
             return Exit.USAGE
         case _:
             return Exit.REFUSED
+
+
+def exit_of_decision(decision: face_pb2.Decision) -> Exit:
+    """Return the exit code that the end of a face session stands for."""
+    return _OUTCOMES.get(outcome_name(decision), Exit.REFUSED)

@@ -5,6 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
+from mock_terminal.capture import Cameras
+
 State = Annotated[Path, typer.Option(help="Folder of this terminal's keys and journal.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")]
 Platform = Annotated[str, typer.Option(help="Terminal port of the platform, host:port.")]
@@ -17,6 +19,29 @@ Total = Annotated[int, typer.Option(help="Whole bill, fen.")]
 NotCovered = Annotated[int, typer.Option(help="Part outside the insurance catalogue, fen.")]
 BillNumber = Annotated[str, typer.Option(help="The site's number for the bill.")]
 Business = Annotated[int, typer.Option(help="Business type, such as 1301 for 01301.")]
-Seed = Annotated[int, typer.Option(help="Makes the camera's noise and tremor repeatable.")]
+Seed = Annotated[
+    int | None, typer.Option(help="Makes place, noise and tremor before the camera repeatable; without it, new ones.")
+]
+CameraChoice = Annotated[Cameras, typer.Option("--camera", help="What looks at the person.")]
+CannotMove = Annotated[
+    bool, typer.Option("--cannot-move", help="The person cannot move the head, and said so: nothing is asked of them.")
+]
+Identify = Annotated[
+    bool, typer.Option("--identify", help="The person does not say who they are: the platform finds out.")
+]
+LastFour = Annotated[
+    str,
+    typer.Option(
+        envvar="SHUALIAN_TERMINAL_LAST_FOUR",
+        help="Second factor: last four characters of the ID number; better by variable. Empty: asked at the keyboard.",
+    ),
+]
+PhoneLastFour = Annotated[
+    str, typer.Option(envvar="SHUALIAN_TERMINAL_PHONE_LAST_FOUR", help="Second factor: last four digits of the phone.")
+]
+At = Annotated[str, typer.Option("--at", help="Where the terminal stands, degrees north and east: 30.25,120.15.")]
+Consents = Annotated[
+    bool, typer.Option("--consent/--no-consent", help="Whether the person agrees to the face being looked at.")
+]
 TransactionId = Annotated[str, typer.Option(help="UUIDv7; made when empty.")]
 DEFAULT_STATE: Final = Path("shualian-terminal")

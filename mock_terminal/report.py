@@ -3,10 +3,12 @@
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 
 class Reporter:
@@ -29,7 +31,20 @@ class Reporter:
         )
         self._console.print(f"[dim]{ms:>7} ms[/]  [bold]{name}[/]  {shown}")
 
+    def table(self, name: str, rows: Sequence[Mapping[str, object]]) -> None:
+        """Tell several things of one kind at once; fields as in `event`, a field may be missing in a row."""
+        if self._as_json:
+            self.event(name, rows=list(rows))
+            return
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        shown = Table(*(column.replace("_", " ") for column in columns), box=None, header_style="bold", pad_edge=False)
+        for row in rows:
+            shown.add_row(*(_text(row.get(column, "")) for column in columns))
+        self._console.print(shown)
+
 
 def _text(value: object) -> str:
     """Return a value as people write it; brackets in it are no markup."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return escape(", ".join(map(str, value)) if isinstance(value, list) else str(value))

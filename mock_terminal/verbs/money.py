@@ -1,4 +1,4 @@
-"""Verbs of money and faces: pay, find out what became of a payment, and try what must not work."""
+"""Verbs of money: pay, and find out what became of a payment."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,24 +7,29 @@ from typing import Annotated, Final
 import typer
 import uuid_utils
 
-from mock_terminal import attack as attacks
-from mock_terminal.attack import Attack, Attempt
-from mock_terminal.camera import Camera, Portrait
-from mock_terminal.errors import InputError
-from mock_terminal.face import Claim, Sitting, authenticate, outcome_name
+from mock_terminal.capture import Cameras
+from mock_terminal.factors import second_factors
 from mock_terminal.folder import Folder
-from mock_terminal.inputs import card_from, claim_from, pin_from
+from mock_terminal.inputs import card_from, pin_from
 from mock_terminal.journal import Journal
 from mock_terminal.leaving import Exit, leave
 from mock_terminal.lock import Lock
+from mock_terminal.means import ByCard, ByFace, confirming
 from mock_terminal.options import (
     DEFAULT_STATE,
+    At,
     BillNumber,
     Business,
+    CameraChoice,
+    CannotMove,
     ClaimFile,
+    Consents,
+    Identify,
     Json,
     LandmarksFile,
+    LastFour,
     NotCovered,
+    PhoneLastFour,
     Platform,
     PortraitFile,
     Seed,
@@ -32,20 +37,13 @@ from mock_terminal.options import (
     Total,
     TransactionId,
 )
-from mock_terminal.patient import Patient
 from mock_terminal.payment import Cashier, DieAt, Order
 from mock_terminal.report import Reporter
-from mock_terminal.scenes import Scene
-from shualian.terminal.v1 import settlement_pb2, types_pb2
+from mock_terminal.sitting import Sitting
+from mock_terminal.verbs.persons import bill_from, practitioner_from, who_from, window_from
 
 RENEWAL_TAKES: Final = timedelta(seconds=5)
 """A payment waits so long for a change of the certificate that has begun."""
-_DECISIONS: Final = {
-    "NOT_MATCHED": Exit.NOT_MATCHED,
-    "SPOOF_SUSPECTED": Exit.SPOOF_SUSPECTED,
-    "INSUFFICIENT": Exit.INSUFFICIENT,
-    "CONSENT_REFUSED": Exit.CONSENT_REFUSED,
-}
 
 
 def pay(  # noqa: PLR0917, RUF100  # one option each
@@ -58,15 +56,26 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     portrait: PortraitFile = None,
     landmarks: LandmarksFile = None,
     claim: ClaimFile = None,
+    identify: Identify = False,
+    last_four: LastFour = "",
+    phone_last_four: PhoneLastFour = "",
+    camera: CameraChoice = Cameras.ALL,
+    cannot_move: CannotMove = False,
+    consent: Consents = True,
     pin_file: Annotated[Path | None, typer.Option(help="The person's PIN, for bills above the PIN-free limit.")] = None,
+    staff_code: Annotated[
+        str, typer.Option(help="Code of a practitioner who confirms in the place of the PIN, where that may be.")
+    ] = "",
+    staff_portrait: Annotated[Path | None, typer.Option(help="The practitioner's picture.")] = None,
+    staff_landmarks: Annotated[Path | None, typer.Option(help="Its five points.")] = None,
+    at: At = "",
     card_file: Annotated[
         Path | None, typer.Option(help='JSON {"card_number", "pin"}: pay by card, without a face.')
     ] = None,
-    consent: Annotated[bool, typer.Option(help="Whether the person agrees to the face being looked at.")] = True,
     repeat: Annotated[bool, typer.Option(help="Send the very same Settle once more afterwards.")] = False,
     transaction_id: TransactionId = "",
     die_at: Annotated[DieAt | None, typer.Option(help="Test aid: drop dead at this moment.")] = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:
@@ -76,31 +85,32 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     async def work() -> Exit:
         folder = Folder(path=state)
         Lock(state=state).refuse()
-        bill = _bill(bill_number, business_type, total_fen, not_covered_fen)
-        card = card_from(card_file) if card_file else None
-        pin = pin_from(pin_file) if pin_file else ""
-        sitting = None
-        if card is None:
-            sitting = Sitting(
-                claim=_claim(claim),
-                camera=_camera(portrait, landmarks, Scene.LIVE_HEAD, seed),
-                patient=Patient(),
+        bill = bill_from(bill_number, business_type, total_fen=total_fen, not_covered_fen=not_covered_fen)
+        means: ByCard | ByFace
+        if card_file is not None:
+            means = ByCard(card=card_from(card_file))
+        else:
+            patient = Sitting(
+                who=who_from(claim, identify=identify),
+                eye=window_from(portrait, landmarks, cameras=camera, seed=seed).eye(obeys=not cannot_move),
                 business_type=bill.business_type,
+                sign=folder.keys.sign,
+                amount_fen=bill.total_fen,
+                cannot_move=cannot_move,
                 consents=consent,
+                second_factors=second_factors(id_number_last_four=last_four, phone_last_four=phone_last_four),
             )
+            staff = None
+            if staff_code:
+                beside = window_from(staff_portrait, staff_landmarks, cameras=camera, seed=seed)
+                staff = confirming(patient, practitioner_from(staff_code, at), beside.eye())
+            means = ByFace(patient=patient, pin=pin_from(pin_file) if pin_file else "", staff=staff)
         with folder.paying(patience=RENEWAL_TAKES):
             async with folder.channel(platform) as channel:
                 cashier = Cashier(channel, Journal(state), report, die_at=die_at)
                 if await cashier.resume():
                     return Exit.OUTCOME_UNKNOWN
-                if sitting is None:
-                    authorization = settlement_pb2.Authorization(card=card)
-                else:
-                    decision = await authenticate(channel, sitting, report)
-                    if not decision.assertion:
-                        return _DECISIONS.get(outcome_name(decision), Exit.REFUSED)
-                    face = settlement_pb2.FaceAuthorization(assertion=decision.assertion, pin=pin)
-                    authorization = settlement_pb2.Authorization(face=face)
+                authorization = await means.authorization(channel, bill, report)
                 order = Order(
                     transaction_id=transaction_id or str(uuid_utils.uuid7()), bill=bill, authorization=authorization
                 )
@@ -124,65 +134,3 @@ def resume(*, platform: Platform, state: State = DEFAULT_STATE, as_json: Json = 
         return Exit.OUTCOME_UNKNOWN if left else Exit.OK
 
     leave(work, report)
-
-
-def attack(
-    kind: Annotated[Attack, typer.Argument(help="What to try.")],
-    *,
-    platform: Platform,
-    claim: ClaimFile = None,
-    portrait: PortraitFile = None,
-    landmarks: LandmarksFile = None,
-    total_fen: Total = 10_000,
-    not_covered_fen: NotCovered = 0,
-    bill_number: BillNumber = "BILL-1",
-    business_type: Business = 1301,
-    seed: Seed = 0,
-    state: State = DEFAULT_STATE,
-    as_json: Json = False,
-) -> None:
-    """Try what must not work; exit 0 when the platform refuses it, 1 when it does not."""
-    report = Reporter(as_json=as_json)
-
-    async def work() -> Exit:
-        claimed = _claim(claim)
-        bill = _bill(bill_number, business_type, total_fen, not_covered_fen)
-        async with Folder(path=state).channel(platform) as channel:
-            attempt = Attempt(channel=channel, report=report)
-            if kind is Attack.BARE_ID_NUMBER:
-                order = Order(
-                    transaction_id=str(uuid_utils.uuid7()), bill=bill, authorization=settlement_pb2.Authorization()
-                )
-                refused = await attacks.with_a_bare_id_number(attempt, order, claimed.id_number)
-            else:
-                camera = _camera(portrait, landmarks, attacks.SCENES[kind], seed)
-                patient = Patient(obeys=kind is not Attack.FROZEN)
-                sitting = Sitting(claim=claimed, camera=camera, patient=patient, business_type=bill.business_type)
-                refused = await attacks.with_a_face(attempt, sitting)
-        report.event("attack_ended", kind=kind.value, refused=refused)
-        return Exit.OK if refused else Exit.ACCEPTED
-
-    leave(work, report)
-
-
-def _camera(portrait: Path | None, landmarks: Path | None, scene: Scene, seed: int) -> Camera:
-    if portrait is None or landmarks is None:
-        raise InputError("a face needs --portrait and --landmarks")
-    return Camera(Portrait.load(portrait, landmarks), scene=scene, seed=seed)
-
-
-def _claim(path: Path | None) -> Claim:
-    if path is None:
-        raise InputError("say who the person claims to be: --claim FILE")
-    return claim_from(path)
-
-
-def _bill(number: str, business_type: int, total_fen: int, not_covered_fen: int) -> settlement_pb2.Bill:
-    if business_type not in types_pb2.BusinessType.values():
-        raise InputError(f"--business-type {business_type} is none of {types_pb2.BusinessType.values()[1:]}")
-    return settlement_pb2.Bill(
-        bill_number=number,
-        business_type=types_pb2.BusinessType.ValueType(business_type),
-        total_fen=total_fen,
-        not_covered_fen=not_covered_fen,
-    )

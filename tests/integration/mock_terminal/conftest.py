@@ -147,7 +147,7 @@ async def left(*arguments: str | Path, typed: str = "", stop_after: str = "") ->
     try:
         process.stdin.write(typed.encode())
         process.stdin.close()
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(85):
             async for line in process.stdout:
                 events.append(json.loads(line))
                 if events[-1]["event"] == stop_after:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from face_pipeline import Landmarks, portrait
-from face_pipeline.challenge import nose_offset
+from face_pipeline.pose import nose_offset
 from mock_terminal.camera import encode
 from mock_terminal.leaving import Exit
 from mock_terminal.patient import TURN_DEGREES
@@ -58,15 +58,43 @@ async def test_i08_who_does_not_agree_is_offered_another_way(box: Box, tmp_path:
     assert done.the("decision")["other_ways"]
 
 
-@pytest.mark.parametrize("kind", ["flat-photo", "wrong-person"])
-async def test_an_attack_with_a_face_is_refused(box: Box, tmp_path: Path, kind: str) -> None:
-    looking = before_the_camera(MA if kind == "wrong-person" else LIN, tmp_path)
-
-    done = await left("attack", kind, *box.at, *looking, typed=claim(LIN))
+async def test_a_stranger_is_not_the_person_claimed(box: Box, tmp_path: Path) -> None:
+    done = await left("attack", "wrong-person", *box.at, *before_the_camera(MA, tmp_path), typed=claim(LIN))
 
     assert done.code == Exit.OK, done.events
-    assert done.the("decision")["outcome"] in {"NOT_MATCHED", "SPOOF_SUSPECTED", "INSUFFICIENT"}
-    assert done.the("attack_ended") == done.the("attack_ended") | {"kind": kind, "refused": True}
+    assert done.the("attack_ended") == done.the("attack_ended") | {"kind": "wrong-person", "refused": True}
+    assert done.the("decision")["outcome"] == "NOT_MATCHED"
+
+
+REFUSED_AS = {
+    "flat-photo": "SPOOF_SUSPECTED",
+    "bent-photo": "SPOOF_SUSPECTED",
+    "wrong-key": "SPOOF_SUSPECTED",
+    "stripped": "INSUFFICIENT",
+    "stale-clock": "CAPTURE_CLOCK_OFF",
+}
+
+
+@pytest.mark.timeout(90)
+async def test_pictures_and_terminals_that_cheat_are_refused_each_for_its_reason(box: Box, tmp_path: Path) -> None:
+    done = await left("attack", *REFUSED_AS, *box.at, *before_the_camera(LIN, tmp_path), typed=claim(LIN))
+
+    assert done.code == Exit.OK, done.events
+    assert {row["kind"]: row["how"] for row in done.the("attacks")["rows"]} == REFUSED_AS
+
+
+@pytest.mark.timeout(90)
+async def test_a_video_that_obeys_before_colour_alone_is_told_as_the_known_gap_and_gets_little(
+    box: Box, tmp_path: Path
+) -> None:
+    looking = before_the_camera(LIN, tmp_path)
+
+    done = await left("attack", "screen-video", "--camera", "rgb", *box.at, *looking, typed=claim(LIN))
+
+    row = done.the("attacks")["rows"][0]
+    assert row["known_gap"]
+    assert (done.code == Exit.OK) is row["refused"]
+    assert row["refused"] or (row["amount_limit_fen"], row["pin_free_limit_fen"]) == (100_000, 20_000)
 
 
 async def test_i12_a_bare_id_number_gets_neither_quote_nor_money(box: Box) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mock_terminal.camera import Camera, Portrait, encode
+from mock_terminal.camera import Camera, Capture, Portrait, encode, encode_depth
 from mock_terminal.errors import PortraitError
 from mock_terminal.scenes import Scene
+from mock_terminal.stance import Stance
 
 # Right eye, left eye, nose, right and left mouth corner: the person's own right is at the left of the picture.
 POINTS = np.array([[170.0, 180.0], [250.0, 180.0], [210.0, 225.0], [180.0, 265.0], [240.0, 265.0]])
@@ -109,6 +110,115 @@ def test_frames_have_the_cameras_size(drawn: Portrait, scene: Scene) -> None:
 
     assert frame.shape == (240, 320, 3)
     assert frame.dtype == np.uint8
+
+
+MIDDLE = (slice(60, 90), slice(85, 115))  # of a capture at half of SIZE: within the face
+WIDE = (slice(45, 105), slice(70, 130))  # the same: forehead to chin
+
+
+def captured(portrait: Portrait, scene: Scene, yaw: float = 0.0, *, seed: int = 3, zoom: float = 1.0) -> Capture:
+    return Camera(portrait, scene=scene, size=SIZE, seed=seed).capture(0.0, yaw, zoom=zoom)
+
+
+def left_over_by_a_plane(depth_mm: NDArray[np.uint16], part: tuple[slice, slice] = MIDDLE) -> float:
+    """Return what the best plane, in inverse depth, leaves over of a part of a map: millimetres, root mean square."""
+    z = cv2.medianBlur(depth_mm, 5)[part].astype(np.float64)
+    rows, columns = np.nonzero(z)
+    near = np.median(z[rows, columns])
+    out = near - near**2 / z[rows, columns]
+    terms = np.stack([np.ones_like(out), rows, columns], axis=1)
+    rest = out - terms @ np.linalg.lstsq(terms, out, rcond=None)[0]
+    return float(np.sqrt(np.mean(rest**2)))
+
+
+@pytest.mark.parametrize("scene", list(Scene))
+def test_the_same_seed_gives_the_same_captures_and_their_colour_is_the_frame(drawn: Portrait, scene: Scene) -> None:
+    camera, again = (Camera(drawn, scene=scene, size=SIZE, seed=7) for _ in range(2))
+    first, second = camera.capture(0.4, 12), again.capture(0.4, 12)
+
+    assert (first.rgb == second.rgb).all()
+    assert (first.nir == second.nir).all()
+    assert (first.depth == second.depth).all()
+    assert (first.rgb == again.frame(0.4, 12)).all()
+
+
+@pytest.mark.parametrize("scene", list(Scene))
+def test_infrared_and_depth_come_at_half_the_size(drawn: Portrait, scene: Scene) -> None:
+    view = captured(drawn, scene)
+
+    assert view.nir.shape == view.depth.shape == (SIZE[1] // 2, SIZE[0] // 2)
+    assert view.nir.dtype == np.uint8
+    assert view.depth.dtype == np.uint16
+
+
+@pytest.mark.parametrize("scene", [Scene.LIVE_HEAD, Scene.MASK])
+def test_heads_and_masks_stand_out_of_a_plane(drawn: Portrait, scene: Scene) -> None:
+    assert left_over_by_a_plane(captured(drawn, scene).depth) > 5
+
+
+@pytest.mark.parametrize("scene", [Scene.FLAT_PHOTO, Scene.SCREEN_REPLAY, Scene.SCREEN_VIDEO])
+@pytest.mark.parametrize("yaw", [0.0, 30.0])
+def test_prints_and_screens_are_planes_also_when_they_are_turned(drawn: Portrait, scene: Scene, yaw: float) -> None:
+    assert left_over_by_a_plane(captured(drawn, scene, yaw).depth) < 3  # noise
+
+
+def test_a_bent_print_is_no_plane(drawn: Portrait) -> None:
+    assert left_over_by_a_plane(captured(drawn, Scene.BENT_PHOTO).depth, WIDE) > 3
+
+
+def test_who_comes_closer_is_nearer(drawn: Portrait) -> None:
+    far, near = (captured(drawn, Scene.LIVE_HEAD, zoom=zoom).depth[MIDDLE] for zoom in (1.0, 1.4))
+
+    assert np.median(near[near > 0]) == pytest.approx(np.median(far[far > 0]) / 1.4, rel=0.05)
+
+
+def test_a_screen_is_dark_in_infrared_and_a_head_is_not(drawn: Portrait) -> None:
+    assert captured(drawn, Scene.LIVE_HEAD).nir[MIDDLE].mean() > 90
+    assert np.median(captured(drawn, Scene.SCREEN_VIDEO, 20).nir[MIDDLE]) < 40
+
+
+def test_a_screen_with_a_video_does_what_is_asked(drawn: Portrait) -> None:
+    camera = Camera(drawn, scene=Scene.SCREEN_VIDEO, size=(640, 480))  # its grid swallows the points in a smaller view
+    right, left = (
+        nose_in_face(found(np.asarray(cv2.GaussianBlur(camera.frame(0.0, yaw), (5, 5), 0), np.uint8)))
+        for yaw in (-30, 30)
+    )
+
+    assert left - right >= 0.30
+
+
+def test_a_print_that_fills_the_view_has_no_rim_in_it(drawn: Portrait) -> None:
+    def border(*, fills_view: bool) -> NDArray[np.uint8]:
+        frame = Camera(drawn, scene=Scene.FLAT_PHOTO, size=SIZE, fills_view=fills_view).frame(0.0, 0)
+        return np.concatenate([frame[:3].reshape(-1, 3), frame[-3:].reshape(-1, 3)])
+
+    wall, print_ = border(fills_view=False).mean(), border(fills_view=True).mean()
+
+    assert print_ > wall + 10  # the drawn portrait is lighter than the wall
+
+
+def test_another_seed_stands_elsewhere_in_another_light(drawn: Portrait) -> None:
+    one, other = (found(Camera(drawn, size=SIZE, seed=seed).frame(0.0, 0)) for seed in (1, 2))
+
+    assert np.abs(one - other).max() > 2
+    assert Stance.of(1).light != Stance.of(2).light
+
+
+def test_a_small_portrait_comes_closer_all_the_same(drawn: Portrait) -> None:
+    small = Portrait(image_bgr=np.asarray(cv2.resize(drawn.image_bgr, (84, 84)), np.uint8), points=POINTS * 0.2)
+    far, near = (captured(small, Scene.LIVE_HEAD, zoom=zoom).depth[70:80, 95:105] for zoom in (1.0, 1.4))
+
+    assert np.median(near[near > 0]) == pytest.approx(np.median(far[far > 0]) / 1.4, rel=0.1)
+
+
+def test_depth_is_encoded_without_loss(drawn: Portrait) -> None:
+    depth = captured(drawn, Scene.LIVE_HEAD).depth
+
+    again = cv2.imdecode(np.frombuffer(encode_depth(depth), np.uint8), cv2.IMREAD_UNCHANGED)
+
+    assert again is not None
+    assert again.dtype == np.uint16
+    assert (again == depth).all()
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mock_terminal.attack import Attack
 from mock_terminal.cli import app
 from mock_terminal.errors import PlatformRefusedError
 from mock_terminal.leaving import Exit
+from mock_terminal.lock import Lock
 from mock_terminal.report import Reporter
 
 NOBODY = "127.0.0.1:1"
@@ -80,6 +84,64 @@ def test_nobody_at_the_address_is_unreachable(tmp_path: Path) -> None:
 
 def test_an_unknown_attack_is_a_usage_error() -> None:
     assert left("attack", "bribery", "--platform", NOBODY)[0] == Exit.USAGE
+
+
+def test_an_attack_that_is_not_named_is_a_usage_error() -> None:
+    code, event = left("attack", "--platform", NOBODY)
+
+    assert (code, event["reason"]) == (Exit.USAGE, "INPUT_UNUSABLE")
+    assert all(kind.value in event["message"] for kind in Attack)
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        (),
+        ("--claim", "claim.json", "--identify"),
+        ("--identify", "--practitioner", "D330100000001", "--at", "30.25,120.15"),
+        ("--practitioner", "D330100000001"),
+        ("--practitioner", "D330100000001", "--at", "here"),
+    ],
+    ids=["nobody", "two at once", "two others", "no place", "no such place"],
+)
+def test_a_session_needs_one_way_to_say_who_is_there(who: tuple[str, ...]) -> None:
+    code, event = left("face", "--platform", NOBODY, *who)
+
+    assert (code, event["reason"]) == (Exit.USAGE, "INPUT_UNUSABLE")
+
+
+def test_i07_a_second_factor_that_is_none_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "face.png"), np.zeros((60, 60, 3), np.uint8))
+    (tmp_path / "points.json").write_text('{"points": [[1, 1], [9, 1], [5, 5], [2, 9], [8, 9]]}', encoding="utf-8")
+    face = ("--portrait", str(tmp_path / "face.png"), "--landmarks", str(tmp_path / "points.json"))
+
+    code, event = left("face", "--platform", NOBODY, "--identify", "--last-four", "12345", *face)
+
+    assert (code, event["reason"]) == (Exit.USAGE, "INPUT_UNUSABLE")
+    assert "12345" not in event["message"]
+
+
+def test_a_locked_terminal_looks_at_nobody(tmp_path: Path) -> None:
+    Lock(state=tmp_path).lock()
+
+    code, event = left("face", "--platform", NOBODY, "--state", str(tmp_path), "--identify")
+
+    assert (code, event["reason"]) == (Exit.REFUSED, "TERMINAL_LOCKED")
+
+
+def test_a_table_has_every_column_that_any_row_has(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"kind": "flat-photo", "refused": True}, {"kind": "screen-video", "refused": False, "known_gap": True}]
+
+    Reporter(as_json=False).table("attacks", rows)
+    Reporter(as_json=True).table("attacks", rows)
+
+    *table, line = capsys.readouterr().out.splitlines()
+    assert [row.split() for row in table] == [
+        ["kind", "refused", "known", "gap"],
+        ["flat-photo", "yes"],
+        ["screen-video", "no", "yes"],
+    ]
+    assert json.loads(line)["rows"] == rows
 
 
 def test_brackets_in_the_platforms_words_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from mock_terminal.errors import InputError
-from mock_terminal.inputs import STDIN, card_from, claim_from, pin_from, position_from, roots_from
+from mock_terminal.inputs import (
+    STDIN,
+    card_from,
+    claim_from,
+    location_from,
+    pin_from,
+    position_from,
+    roots_from,
+)
 
 CLAIM = {"id_number": "990000195101010017", "name": "林夏"}
 
@@ -99,7 +107,16 @@ def test_a_position_is_two_numbers_and_none_when_nothing_is_said() -> None:
     assert position_from("") is None
 
 
+def test_a_location_is_a_position_with_how_sure_it_is() -> None:
+    location = location_from("30.25,120.15")
+
+    assert (location.latitude, location.longitude) == (30.25, 120.15)
+    assert location.accuracy_m > 0
+
+
 @pytest.mark.parametrize("text", ["here", "30.25", "30.25,120.15,7"])
 def test_what_is_no_position_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="two numbers"):
         position_from(text)
+    with pytest.raises(InputError, match="two numbers"):
+        location_from(text)

@@ -48,6 +48,18 @@ def private_number(identity: Identity) -> int:
     return key.private_numbers().private_value
 
 
+def test_i03_the_store_signs_with_the_key_in_use_and_hands_it_to_nobody(tmp_path: Path) -> None:
+    store = KeyStore(tmp_path / "state")
+    adopted(store, store.stage())
+    identity = adopted(store, store.stage())
+
+    signature = store.sign(b"what is signed")
+
+    public = x509.load_pem_x509_certificate(identity.chain_pem).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(signature, b"what is signed", ec.ECDSA(hashes.SHA256()))
+
+
 def test_i03_the_key_is_a_file_that_its_owner_alone_can_read(tmp_path: Path) -> None:
     store = KeyStore(tmp_path / "state")
 

@@ -1,0 +1,62 @@
+"""What does a person pay with? A card and its PIN; or a face, and beside it a PIN or somebody of the staff."""
+
+from dataclasses import dataclass, field, replace
+
+from grpc import aio
+
+from mock_terminal.capture import Eye
+from mock_terminal.errors import NoAssertionError
+from mock_terminal.face import authenticate
+from mock_terminal.report import Reporter
+from mock_terminal.sitting import Practitioner, Sitting
+from shualian.terminal.v1 import face_pb2, settlement_pb2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByCard:
+    """A card with its PIN: nothing has to be asked."""
+
+    card: settlement_pb2.CardAuthorization = field(repr=False)
+
+    async def authorization(
+        self, _channel: aio.Channel, _bill: settlement_pb2.Bill, _report: Reporter
+    ) -> settlement_pb2.Authorization:
+        """Return what the bill is paid with."""
+        return settlement_pb2.Authorization(card=self.card)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByFace:
+    """A face before the cameras."""
+
+    patient: Sitting
+    pin: str = field(default="", repr=False)
+    staff: Sitting | None = None
+    """Who confirms in the place of the PIN."""
+
+    async def authorization(
+        self, channel: aio.Channel, bill: settlement_pb2.Bill, report: Reporter
+    ) -> settlement_pb2.Authorization:
+        """Hold a session, and one of the staff where it must be and may; return what the bill is paid with.
+
+        Raises:
+            NoAssertionError: one of the two was not let through.
+        """
+        decision = await authenticate(channel, self.patient, report)
+        face = settlement_pb2.FaceAuthorization(assertion=_assertion(decision), pin=self.pin)
+        above = bill.total_fen > decision.pin_free_limit_fen
+        if self.staff is not None and decision.staff_may_confirm and above:
+            report.event("staff_asked", pin_free_limit_fen=decision.pin_free_limit_fen)
+            face.staff_assertion = _assertion(await authenticate(channel, self.staff, report))
+        return settlement_pb2.Authorization(face=face)
+
+
+def confirming(patient: Sitting, practitioner: Practitioner, eye: Eye) -> Sitting:
+    """Return the session of somebody of the staff who confirms a patient's payment at the same terminal."""
+    return replace(patient, who=practitioner, eye=eye, amount_fen=0, cannot_move=False, consents=True)
+
+
+def _assertion(decision: face_pb2.Decision) -> str:
+    if not decision.assertion:
+        raise NoAssertionError(decision)
+    return decision.assertion
