@@ -20,7 +20,7 @@ LABELS: Final[dict[str, str]] = {
     "service": "name of the gRPC service without its package",
     "method": "name of the method",
     "code": "gRPC status code, e.g. OK, UNAVAILABLE",
-    "reason": "the stable reason of docs/errors.md",
+    "reason": "the stable reason of docs/errors.md; of faces, of `face_pipeline.Reason`: PASSIVE_LOW, SEAL_BROKEN ...",
     "region": "the site's region (统筹区)",
     "terminal_class": "I, II, III",
     "state": "REGISTERED, ENROLLED, ACTIVE, SUSPENDED, QUARANTINED, REVOKED, BANNED, RETIRED",
@@ -33,6 +33,8 @@ LABELS: Final[dict[str, str]] = {
     "outcome": "how it ended; the values stand in each metric's text",
     "result": "what became of one frame or one attempt; the values stand in each metric's text",
     "band": "CLEAR, UNCLEAR, DOUBTFUL",
+    "assurance": "what stood behind a live face: COLOUR, COLOUR_UNMOVED, SOLID",
+    "finding": "what a seal over frames was found to be: VERIFIED, MISSING, BROKEN, NOT_ASKED",
     "share": "POOLED_FUND, PERSONAL_ACCOUNT, SELF_PAY",
     "way": "FACE, CARD, BARE_ID_NUMBER",
     # Not `job`: Prometheus gives that label to each target, and would rename ours.
@@ -218,6 +220,44 @@ class Metrics:
             ("result",),
         )
         self.face_liveness = self._counter("face_liveness_total", "Decisions by liveness band.", ("band",))
+        self.face_reasons = self._counter(
+            "face_reasons_total",
+            "Why sessions were not live, as the pipeline calls it; one session may have several reasons. outcome: "
+            "SPOOF_SUSPECTED, INSUFFICIENT.",
+            ("outcome", "reason"),
+        )
+        self.face_assurance = self._counter(
+            "face_assurance_total",
+            "Live sessions by what stood behind them: COLOUR, COLOUR_UNMOVED, SOLID (infrared or depth agreed).",
+            ("assurance",),
+        )
+        self._face_proofs()
+
+    def _face_proofs(self) -> None:
+        self.face_seals = self._counter(
+            "face_seals_total",
+            "Seals over frames; finding: VERIFIED, MISSING, BROKEN (another key, or other frames), NOT_ASKED.",
+            ("finding",),
+        )
+        self.face_replays = self._counter(
+            "face_replays_total", "Sessions that showed frames of an earlier session again.", ()
+        )
+        self.face_identifications = self._counter(
+            "face_identifications_total",
+            "Faces looked for among many; result: FOUND, AMBIGUOUS (several alike), NOBODY.",
+            ("result",),
+        )
+        self.face_second_factors = self._counter(
+            "face_second_factors_total",
+            "Answers to the second factor; result: RIGHT, WRONG, TIMEOUT, EXHAUSTED (no tries left).",
+            ("result",),
+        )
+        self.face_confirmations = self._counter(
+            "face_confirmations_total",
+            "Sessions of practitioners; result: CONFIRMED, NOT_CONFIRMED. Who is not at their site is in "
+            "rpc_refusals_total.",
+            ("result",),
+        )
 
     def _settlement(self) -> None:
         self.settlements = self._counter(

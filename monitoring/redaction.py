@@ -23,7 +23,7 @@ FORBIDDEN: Final = re.compile(
     r"(?:^|_)(?:assertion|authorization|bearer|credential|embedding|frame|image|jpeg|jw[est]|nonce|passphrase|password|pem|pin|png"
     r"|portrait|private|secret|seed|signature|template|ticket|token"  # a secret or a picture, anywhere in the key
     r"|card_?n(?:umber|o)|id_?n(?:umber|o)|id_?card|phone)(?:_|$)"
-    r"|(?:^|_)name$|^(?:card|data|holder|key|landmarks|patient|person|insured_person|pixels|request|response)$"
+    r"|(?:^|_)(?:name|value)$|^(?:card|data|holder|key|landmarks|patient|person|insured_person|pixels|request|response)$"
 )
 """Searched in the key, written in snake case; a hit loses the value, whatever it is."""
 
@@ -42,7 +42,7 @@ PLAIN_KEYS: Final = frozenset(
 """Harmless although they carry a forbidden word: an id of a record, a count, or the name of a thing."""
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_FIELD = "name|id_?number|pin|token|ticket|assertion|card_?number|pass(?:word|phrase)|data|nonce"
+_FIELD = "name|id_?number|pin|token|ticket|assertion|card_?number|pass(?:word|phrase)|data|nonce|value"
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'"
 _ESCAPE = r"\\(?:x[0-9a-fA-F]{2}|[0-7]{3})"
 _QUOTED_BYTES = rf"\"(?:[^\"\\]|\\.)*?{_ESCAPE}(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*?{_ESCAPE}(?:[^'\\]|\\.)*'"

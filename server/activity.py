@@ -1,4 +1,4 @@
-"""When was each terminal last used? Asked of the books of faces and money, for the fleet checks."""
+"""When was each terminal last used, and how did its face sessions end? Asked of the books, for the fleet checks."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -6,7 +6,9 @@ from itertools import chain
 
 from sqlalchemy import Connection, bindparam, func, select
 
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
 from device_registry.tables import sites
+from server.store.tables.outcomes import DEPTH_BIT, INFRARED_BIT, face_cameras, face_hours
 from server.store.tables.people import consents
 from server.store.tables.settlement import settlements
 
@@ -30,10 +32,25 @@ _SETTLEMENTS = (
     )
     .group_by(settlements.c.terminal_id)
 )
+_ATTACKS = (
+    select(
+        face_hours.c.terminal_id,
+        func.sum(face_hours.c.sessions).label("sessions"),
+        func.sum(face_hours.c.attacks).label("attacks"),
+        func.sum(face_hours.c.seals_broken).label("seals_broken"),
+        func.max(face_hours.c.last_attack_at).label("last_attack_at"),
+        func.max(face_hours.c.last_seal_broken_at).label("last_seal_broken_at"),
+    )
+    .where(face_hours.c.hour >= bindparam("since"))
+    .group_by(face_hours.c.terminal_id)
+    .having(func.sum(face_hours.c.attacks) > 0)
+)
+_LACKING = select(face_cameras).where(face_cameras.c.lacking_sessions > 0)
+_BITS = {"NIR": INFRARED_BIT, "DEPTH": DEPTH_BIT}
 
 
 class FleetActivity:
-    """Face sessions and settlements of the terminals whose site has opening hours."""
+    """What the books of faces and money say of the terminals."""
 
     def last_uses(self, connection: Connection, *, since: datetime) -> Mapping[str, datetime]:
         """Return when each of them was last used, in two statements."""
@@ -43,6 +60,31 @@ class FleetActivity:
         for terminal_id, at in chain(faces, paid):
             uses[terminal_id] = max(at, uses.get(terminal_id, at))
         return uses
+
+    def face_attacks(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceAttacksSeen]:
+        """Return how sessions ended where an attack was suspected since then; the hour it falls into counts whole."""
+        began = since.replace(minute=0, second=0, microsecond=0)
+        return {
+            row.terminal_id: FaceAttacksSeen(
+                sessions=int(row.sessions),
+                attacks=int(row.attacks),
+                seals_broken=int(row.seals_broken),
+                last_attack_at=row.last_attack_at,
+                last_seal_broken_at=row.last_seal_broken_at,
+            )
+            for row in connection.execute(_ATTACKS, {"since": began})
+        }
+
+    def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:
+        """Return the cameras that once promised more than they do now."""
+        return {
+            row.terminal_id: CameraPast(
+                solid_sessions=row.solid_sessions,
+                lacking_sessions=row.lacking_sessions,
+                modalities=tuple(name for name, bit in _BITS.items() if row.modalities & bit),
+            )
+            for row in connection.execute(_LACKING)
+        }
 
 
 def first_id_of(moment: datetime) -> str:

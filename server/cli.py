@@ -20,7 +20,8 @@ from server.commands.session import Session
 
 VERBS: Final = (
     "serve", "ca", "operator", "site", "terminal", "maker", "firmware", "ticket", "fleet", "command", "rollout",
-    "person", "face", "models", "ledger", "revocation", "audit", "config", "docs", "demo", "bench",
+    "person", "practitioner", "face", "evaluate", "models", "ledger", "revocation", "audit", "config", "docs", "demo",
+    "bench",
 )  # fmt: skip
 """Each is `app` in the module of `server.commands` with its name, in the order of `--help`."""
 

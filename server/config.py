@@ -18,6 +18,8 @@ from server.settings import Between, ConfigError, Setting, read_settings, settin
 from server.trust import AuthoritySettings, KeyBackend, Tls
 
 PREFIX = "SHUALIAN_"
+ENVELOPE_BYTES = 65_536
+"""What a message holds at most beside the pictures of a frame."""
 
 _MS, _S, _MIN, _H, _D = (
     timedelta(milliseconds=1),
@@ -35,6 +37,20 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class GalleryIndexKind(StrEnum):
+    """Where the faces lie that a face without a name is compared with."""
+
+    MEMORY = "memory"
+    PGVECTOR = "pgvector"
+
+
+class GalleryScope(StrEnum):
+    """Among whom a face without a name is looked for."""
+
+    SITE = "site"
+    REGION = "region"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +99,8 @@ class RegistrySettings:
 class FaceSettings:
     """Face sessions. Thresholds of the models are the pipeline's own policy (docs/models.md)."""
 
-    similarity_min: Annotated[float, Between(0.363, 0.9)] = 0.43
-    """Cosine from which on two faces are one person. 0.43: one false accept in 12,000 (DESIGN 9)."""
+    similarity_min: Annotated[float, Between(0.33, 0.9)] = 0.399
+    """Cosine from which on two faces are one person. 0.399: one false accept in 10,000 (docs/models.md)."""
     session_lifetime: Annotated[timedelta, Between(5 * _S, 2 * _MIN)] = 20 * _S
     """From Accepted to the latest possible decision."""
     stalled_after: Annotated[timedelta, Between(1 * _S, 1 * _MIN)] = 8 * _S
@@ -103,6 +119,50 @@ class FaceSettings:
     """Threads that look at frames; more than the machine's cores bring nothing."""
     guidance_interval: Annotated[timedelta, Between(50 * _MS, 5 * _S)] = 300 * _MS
     """Shortest time between two hints to the same person, unless the task changes."""
+    frame_age_max: Annotated[timedelta, Between(200 * _MS, 10 * _S)] = 1 * _S
+    """A frame that waited longer for its turn is not looked at."""
+    capture_skew_max: Annotated[timedelta, Between(2 * _S, 10 * _MIN)] = 30 * _S
+    """How far the time a frame was taken may be from ours when it comes."""
+    seal_within: Annotated[timedelta, Between(100 * _MS, 30 * _S)] = 2 * _S
+    """How long a terminal has to seal its frames."""
+    replay_prints_max: Annotated[int, Between(1_000, 5_000_000)] = 200_000
+    """Prints of frames kept in memory to recognise a replay, 46 bytes each; a session has up to 64."""
+    replay_kept_for: Annotated[timedelta, Between(1 * _H, 400 * _D)] = 30 * _D
+    """How long prints are kept in the database."""
+    replay_sessions_max: Annotated[int, Between(100, 10_000_000)] = 100_000
+    """Sessions whose prints are kept in the database, at most 2 KiB each; the oldest make room."""
+    second_factor_tries_max: Annotated[int, Between(1, 5)] = 2
+    """Answers somebody has who was looked for among many."""
+    second_factor_within: Annotated[timedelta, Between(5 * _S, 5 * _MIN)] = 60 * _S
+    """How long they have for all of them."""
+    guesses_per_person_max: Annotated[int, Between(1, 1_000)] = 6
+    """Wrong second factors for a person within `guesses_per_person_within`, over all terminals; then none is right."""
+    guesses_per_person_within: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 1 * _D
+    """See `guesses_per_person_max`."""
+    guesses_per_terminal_max: Annotated[int, Between(1, 10_000)] = 30
+    """Wrong second factors at one terminal within an hour; then it identifies nobody for a while."""
+    failures_per_claim_max: Annotated[int, Between(1, 1_000)] = 12
+    """Face sessions for one claimed person, over all terminals, that did not end in a match, within
+    `failures_per_claim_within`; then the other ways to pay are left."""
+    failures_per_claim_within: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 1 * _H
+    """See `failures_per_claim_max`."""
+    gallery_scope: GalleryScope = GalleryScope.SITE
+    """Among whom a face without a name is looked for: "site", the people enrolled for that site; or "region", all of
+    the site's region."""
+    gallery_index: GalleryIndexKind = GalleryIndexKind.MEMORY
+    """Where they are compared: "memory", in every process; or "pgvector", in PostgreSQL, where they are NOT encrypted
+    but only turned by a secret matrix. Read docs/decisions/0005-vectors-in-postgresql.md before."""
+    gallery_people_max: Annotated[int, Between(1, 2_000_000)] = 1_000
+    """People of one site or region who may be looked among; with more, nobody is identified there (DESIGN 9)."""
+    rules: Path | None = None
+    """TOML file with what is different from the shipped `server/faces/rules.toml`: what is asked of a face by business
+    type and amount, and what it is good for; empty: nothing is. See docs/operations/face-policy.md."""
+    consent_age_max: Annotated[timedelta, Between(10 * _S, 1 * _D)] = 5 * _MIN
+    """How long before a session somebody may have consented to it; an older answer was given to something else."""
+    consent_ahead_max: Annotated[timedelta, Between(timedelta(), 10 * _MIN)] = 30 * _S
+    """How far in the future a consent may lie, by a terminal's clock that is ahead of ours."""
+    consent_texts: tuple[str, ...] = ()
+    """Versions of the consent text that are in use; empty: any version is taken, and written down."""
     assertion_lifetime: Annotated[timedelta, Between(10 * _S, 120 * _S)] = 120 * _S
     """Life of a face assertion; at most 120 s (I4)."""
 
@@ -165,8 +225,8 @@ class FleetSettings:
 class Limits:
     """The bounds that keep one terminal from starving the others (I11)."""
 
-    message_bytes_max: Annotated[int, Between(65_536, 16_777_216)] = 2_228_224
-    """Largest message taken, in bytes; a frame of 2 MiB and its envelope."""
+    message_bytes_max: Annotated[int, Between(65_536, 16_777_216)] = 3_211_264
+    """Largest message taken, in bytes; three pictures of 1 MiB (see `face.frame_bytes_max`) and their envelope."""
     streams_per_connection_max: Annotated[int, Between(4, 10_000)] = 64
     """Calls one connection may have open at once."""
     calls_per_second: Annotated[float, Between(0.1, 100_000)] = 50.0
@@ -304,8 +364,12 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "settlement.pin_free_limit_fen: must not be above settlement.amount_limit_fen"
     if config.limits.face_sessions_per_terminal_max > config.limits.face_sessions_max:
         yield "limits.face_sessions_per_terminal_max: must not be above limits.face_sessions_max"
+    if config.limits.message_bytes_max < 3 * config.face.frame_bytes_max + ENVELOPE_BYTES:
+        yield "limits.message_bytes_max: must hold three pictures of face.frame_bytes_max"
     if config.store.lag_max < 2 * config.store.poll_interval:
         yield "store.lag_max: must be at least two poll intervals"
+    if config.face.gallery_index is GalleryIndexKind.PGVECTOR and not config.store.url.startswith("postgresql"):
+        yield "face.gallery_index: pgvector needs PostgreSQL in store.url"
     yield from _database_mistakes(config.store.url)
 
 

@@ -1,5 +1,6 @@
 """How does a message become a record, and a record a message? Pure, both ways, one pair for each thing."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,7 +11,7 @@ from device_registry.commands.command_parameters import HEARTBEAT_INTERVAL, URL
 from device_registry.commands.command_records import CommandAction, CommandOutcome
 from device_registry.commands.commands import Delivery
 from device_registry.fleet.places import Position
-from face_pipeline import Action, Guidance, Outcome, Progress
+from face_pipeline import Action, Guidance, Modality, Outcome, Progress
 from face_pipeline import Frame as PipelineFrame
 from server.refusals import FieldViolation, InvalidRequestError
 from server.settlement import model as settlement
@@ -147,6 +148,7 @@ _ACTIONS = {
     Action.NOD: face_pb2.CHALLENGE_ACTION_NOD,
     Action.COME_CLOSER: face_pb2.CHALLENGE_ACTION_COME_CLOSER,
 }
+_MODALITIES = {face_pb2.MODALITY_NIR: Modality.NIR, face_pb2.MODALITY_DEPTH: Modality.DEPTH}
 _OUTCOMES = {
     Outcome.MATCHED: face_pb2.DECISION_OUTCOME_MATCHED,
     Outcome.NOT_MATCHED: face_pb2.DECISION_OUTCOME_NOT_MATCHED,
@@ -166,6 +168,11 @@ def frame(message: face_pb2.Frame) -> PipelineFrame:
         nir=pictures.get(face_pb2.MODALITY_NIR),
         depth=pictures.get(face_pb2.MODALITY_DEPTH),
     )
+
+
+def modalities(beside_colour: Iterable["face_pb2.Modality.ValueType"]) -> frozenset[Modality]:
+    """Return what a camera promised beside colour."""
+    return frozenset(_MODALITIES[modality] for modality in beside_colour)
 
 
 def challenge_action(action: Action) -> "face_pb2.ChallengeAction.ValueType":
@@ -213,7 +220,11 @@ def authorization(message: settlement_pb2.Authorization) -> settlement.Authoriza
     """Return what entitles the terminal to spend; a bare ID number is not even read (I12)."""
     match message.WhichOneof("method"):
         case "face":
-            return settlement.FaceAuthorization(assertion=message.face.assertion, pin=message.face.pin or None)
+            return settlement.FaceAuthorization(
+                assertion=message.face.assertion,
+                pin=message.face.pin or None,
+                staff_assertion=message.face.staff_assertion or None,
+            )
         case "card":
             return settlement.CardAuthorization(card_number=message.card.card_number, pin=message.card.pin)
         case _:

@@ -16,6 +16,7 @@ from server import refusals
 from server.answers import Answer, Reply, reply_from
 from server.credentials import errors as credentials
 from server.enrollment_answers import ENROLLMENT
+from server.face_answers import FACES
 from server.next_actions import with_next_actions
 from server.revocation_answers import REVOCATION
 from server.settlement import errors as settlement
@@ -222,6 +223,9 @@ _FACE: dict[type[Exception], Answer] = {
     face.FrameOrderError: _row(
         INVALID_ARGUMENT, "Frames must rise in sequence and never go back in time.", field="frame.sequence"
     ),
+    face.FrameIncompleteError: _row(
+        INVALID_ARGUMENT, "A frame must bring each picture that was promised at the start.", field="frame.pictures"
+    ),
     face.SessionEndedError: _row(FAILED_PRECONDITION, "The session has ended. Begin a new one."),
     face.FaceQualityError: _row(INVALID_ARGUMENT, "The portrait is not good enough.", "guidance"),
     face.EmbeddingShapeError: _OURS,
@@ -249,8 +253,9 @@ _SETTLEMENT: dict[type[Exception], Answer] = {
     ),
     settlement.PinRequiredError: _row(
         FAILED_PRECONDITION,
-        "Above the PIN-free limit. Ask for the PIN.",
+        "Above the PIN-free limit. Ask for the PIN; or for a practitioner, where staff_may_confirm says so.",
         "pin_free_fen",
+        "staff_may_confirm",
         field="authorization.face.pin",
     ),
     settlement.AmountOverLimitError: _row(FAILED_PRECONDITION, "The bill is above what this face pays.", "limit_fen"),
@@ -302,8 +307,15 @@ _CREDENTIALS: dict[type[Exception], Answer] = {
         INVALID_ARGUMENT, "The name is empty or too long.", field="claimed_identity.name"
     ),
     credentials.CardNumberInvalidError: _row(INVALID_ARGUMENT, "This is no card number.", field="card_number"),
+    credentials.PractitionerCodeInvalidError: _row(
+        INVALID_ARGUMENT, "This is no practitioner's code.", field="start.practitioner_code"
+    ),
     credentials.PinFormatError: _row(INVALID_ARGUMENT, "A PIN is six digits.", field="pin"),
     credentials.PinGuessableError: _row(INVALID_ARGUMENT, "This PIN is easily guessed. Choose another.", field="pin"),
+    credentials.PhoneNumberInvalidError: _row(INVALID_ARGUMENT, "This is no phone number.", field="phone"),
+    credentials.SiteGalleryFullError: _row(
+        FAILED_PRECONDITION, "As many people as are safe are looked for at this site.", "people_max"
+    ),
     credentials.PersonExistsError: _row(ALREADY_EXISTS, "This person is known already."),
     credentials.CardTakenError: _row(ALREADY_EXISTS, "This card belongs to somebody else."),
     credentials.PersonUnknownError: _row(NOT_FOUND, "There is no such person."),
@@ -332,6 +344,7 @@ ANSWERS: dict[type[Exception], Answer] = with_next_actions(
         **ENROLLMENT,
         **REVOCATION,
         **_FACE,
+        **FACES,
         **_CREDENTIALS,
         **_SETTLEMENT,
         **_STORE,

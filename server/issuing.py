@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from device_registry import Authority, CertificateLifetimes, Issuers
 from device_registry.authority.vault import IssuingKeys
 from server.config import Config
-from server.keyring import KeyFileError, read_secret
+from server.secret_files import KeyFileError, read_secret
 from server.store import open_reader
 from server.trust import KeyBackend
 

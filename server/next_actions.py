@@ -88,6 +88,6 @@ BY_ERROR: Mapping[type[Exception], NextAction] = MappingProxyType(
 def with_next_actions(answers: Mapping[type[Exception], Answer]) -> dict[type[Exception], Answer]:
     """Return the table with its last column filled."""
     return {
-        kind: replace(answer, next_action=BY_ERROR.get(kind, BY_STATUS[answer.code]))
+        kind: replace(answer, next_action=answer.next_action or BY_ERROR.get(kind, BY_STATUS[answer.code]))
         for kind, answer in answers.items()
     }

@@ -18,8 +18,9 @@ from server.chains import chains, challenge_rate
 from server.config import Config
 from server.credentials.pin import Pins
 from server.crl import RevocationLists
-from server.faces.desk import FaceDesk
-from server.faces.seats import FaceSeats
+from server.faces.building import face_room
+from server.faces.galleries import Galleries
+from server.faces.gallery_building import galleries_of
 from server.health import Health, database_check, lag_check
 from server.interceptors import Chain, IdentityLayer
 from server.interceptors.limits import Buckets
@@ -36,7 +37,7 @@ from server.live.survey import Survey
 from server.live.witness import VouchLayer, WitnessKeeper, WitnessLayer, in_turn
 from server.services.device import DeviceService
 from server.services.enrollment import EnrollmentService
-from server.services.face import FaceBounds, FaceService
+from server.services.face import FaceService
 from server.services.settlement import SettlementService
 from server.settlement.desk import SettlementDesk
 from server.settlement.limits import SettlementLimits
@@ -53,6 +54,7 @@ PRESENCE_EVERY = timedelta(milliseconds=500)
 READINESS_EVERY = timedelta(seconds=5)
 SURVEY_EVERY = timedelta(seconds=15)
 CHECKPOINT_LOOKED_AT = timedelta(minutes=1)
+FACE_PRINTS_EVERY = timedelta(seconds=30)
 SWEEP_EVERY = timedelta(milliseconds=500)
 
 
@@ -67,6 +69,7 @@ class Platform:
     desk: SettlementDesk
     pins: Pins
     face_workers: ThreadPoolExecutor
+    galleries: Galleries
     follower: EventFollower
     watch: RegistryWatch
     presence: PresenceBook
@@ -106,6 +109,7 @@ class Platform:
         await asyncio.to_thread(self.unit_of_work.close)
         self.pins.close()
         self.enrollment.close()
+        self.galleries.close()
         self.face_workers.shutdown(wait=True, cancel_futures=True)
         self.domain.engine.dispose()
 
@@ -151,10 +155,11 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
     checkpoints = CheckpointKeeper(
         unit_of_work=unit_of_work, checkpoints=domain.checkpoints, now=now, every=config.registry.checkpoint_interval
     )
+    galleries = galleries_of(domain, unit_of_work=unit_of_work, pipeline=pipeline)
     follower = EventFollower(
         unit_of_work,
         poll_interval=config.store.poll_interval,
-        on_events=in_turn(watch.on_events, keeper.on_events),
+        on_events=in_turn(watch.on_events, keeper.on_events, galleries.on_events),
     )
     pins = Pins(
         unit_of_work=unit_of_work,
@@ -187,7 +192,11 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
             "trust": trust_check(tls, domain.authority, now),
             "witness": keeper.agrees,
         },
-        warnings={"signing": signing_check(domain.authority), "witnessing": keeper.is_witnessed},
+        warnings={
+            "signing": signing_check(domain.authority),
+            "witnessing": keeper.is_witnessed,
+            "galleries": galleries.are_ready,
+        },
         metrics=metrics,
     )
     identity = IdentityLayer(
@@ -201,6 +210,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
     )
     enrollment_chain, terminal_chain = chains(config, metrics, identity, VouchLayer(lambda: keeper.refusal))
     face_workers = ThreadPoolExecutor(max_workers=config.face.workers, thread_name_prefix="face")
+    face = face_room(domain, unit_of_work, metrics, pipeline=pipeline, workers=face_workers, galleries=galleries)
     metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
     metrics.events_lag_seconds.set_function(lambda: follower.lag)
     metrics.last_success.labels("EVENTS").set_function(lambda: now().timestamp() - follower.lag)
@@ -212,6 +222,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         desk=desk,
         pins=pins,
         face_workers=face_workers,
+        galleries=galleries,
         follower=follower,
         watch=watch,
         presence=presence,
@@ -225,7 +236,9 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         health=health,
         background=Background(
             jobs={
-                "EVENTS": Job(work=_following(follower, watch), every=FOLLOW_AGAIN_AFTER),
+                "EVENTS": Job(work=_following(follower, watch, galleries), every=FOLLOW_AGAIN_AFTER),
+                "FACE_PRINTS": Job(work=face.load_prints, every=FACE_PRINTS_EVERY),
+                "GALLERIES": Job(work=galleries.follow, every=FOLLOW_AGAIN_AFTER),
                 "SWEEP": Job(work=watch.sweep, every=SWEEP_EVERY),
                 "SILENCE": Job(work=control.end_silent, every=config.registry.overdue_after / 4),
                 "PRESENCE": Job(work=presence.flush, every=PRESENCE_EVERY),
@@ -268,7 +281,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
             heartbeat_interval=config.registry.heartbeat_interval,
             clock_skew_warning=config.registry.clock_skew_warning,
         ),
-        face=_face_service(domain, unit_of_work, metrics, pipeline, face_workers),
+        face=face.service,
         settlement=SettlementService(desk=desk, metrics=metrics),
         admin=admin_door(domain=domain, unit_of_work=unit_of_work, metrics=metrics, innermost=(WitnessLayer(keeper),)),
     )
@@ -281,6 +294,7 @@ def _settlement_desk(domain: Domain, unit_of_work: UnitOfWork, pins: Pins) -> Se
         now=domain.now,
         people=domain.people,
         assertions=domain.assertions,
+        staff_assertions=domain.staff_assertions,
         pins=pins,
         insurer=domain.insurer,
         audit=domain.audit,
@@ -315,47 +329,8 @@ def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Res
     )
 
 
-def _face_service(
-    domain: Domain,
-    unit_of_work: UnitOfWork,
-    metrics: Metrics,
-    pipeline: FacePipeline,
-    workers: ThreadPoolExecutor,
-) -> FaceService:
-    config = domain.config
-    desk = FaceDesk(
-        unit_of_work=unit_of_work,
-        people=domain.people,
-        assertions=domain.assertions,
-        audit=domain.audit,
-        now=domain.now,
-        amount_limit_fen=config.settlement.amount_limit_fen,
-        pin_free_limit_fen=config.settlement.pin_free_limit_fen,
-    )
-    return FaceService(
-        pipeline=pipeline,
-        desk=desk,
-        seats=FaceSeats(
-            total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
-        ),
-        executor=workers,
-        metrics=metrics,
-        now=domain.now,
-        bounds=FaceBounds(
-            stalled_after=config.face.stalled_after,
-            frames_max=config.face.frames_max,
-            frame_bytes_max=config.face.frame_bytes_max,
-            frames_waiting_max=config.face.frames_waiting_max,
-            frames_per_second=config.face.frames_per_second,
-            longer_side_px=config.face.longer_side_px,
-            guidance_interval=config.face.guidance_interval,
-            similarity_min=config.face.similarity_min,
-        ),
-    )
-
-
-def _following(follower: EventFollower, watch: RegistryWatch) -> Callable[[], Awaitable[None]]:
-    """Return the job that follows the registry. After a failure it takes everything up anew: an event may be lost."""
+def _following(follower: EventFollower, watch: RegistryWatch, galleries: Galleries) -> Callable[[], Awaitable[None]]:
+    """Return the job that follows all changes. After a failure it takes everything up anew: an event may be lost."""
     has_begun = False
 
     async def follow() -> None:
@@ -363,6 +338,7 @@ def _following(follower: EventFollower, watch: RegistryWatch) -> Callable[[], Aw
         if has_begun:
             await follower.mark()
             await watch.load()
+            galleries.take_up_anew()
         has_begun = True
         await follower.run()
 

@@ -43,6 +43,8 @@ from server.activity import FleetActivity
 from server.config import Config
 from server.credentials.assertion import Assertions
 from server.credentials.people import People
+from server.credentials.staff import StaffAssertions
+from server.faces.practitioners import Practitioners
 from server.issuing import open_authority, take_up_issuers
 from server.keyring import Keyring, read_keys
 from server.settlement.insurers import Insurer
@@ -98,6 +100,8 @@ class Domain:
     places: SitePlaces
     people: People
     assertions: Assertions
+    staff_assertions: StaffAssertions
+    practitioners: Practitioners
     ledger: Ledger
     insurer: Insurer
 
@@ -211,11 +215,22 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
             now=now,
             index_key=keys.people_index,
             data_key=keys.people_data,
-            template_key=keys.template,
+            template_keys=keys.templates,
             audit=audit,
+            site_people_max=config.face.gallery_people_max,
         ),
         assertions=Assertions(
             now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.face.assertion_lifetime
+        ),
+        staff_assertions=StaffAssertions(
+            now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.face.assertion_lifetime
+        ),
+        practitioners=Practitioners(
+            now=now,
+            index_key=keys.people_index,
+            data_key=keys.people_data,
+            template_keys=keys.templates,
+            audit=audit,
         ),
         ledger=ledger,
         insurer=LocalInsurer(rules=load_rules(), ledger=ledger),

@@ -43,6 +43,12 @@ class FindingKind(StrEnum):
     """The model's certification is over."""
     OFF_HOURS_USE = "OFF_HOURS_USE"
     """The terminal was used while its site was closed."""
+    FACE_ATTACKS = "FACE_ATTACKS"
+    """Attacks on the face check were suspected again and again."""
+    SEAL_BROKEN = "SEAL_BROKEN"
+    """Frames came that the terminal's own signature does not cover."""
+    CAMERA_DOWNGRADED = "CAMERA_DOWNGRADED"
+    """The camera used to promise infrared or depth, and does so no more."""
     MITIGATION_BOUND = "MITIGATION_BOUND"
     """The checks wanted to put more terminals out of service than they may within an hour."""
 

@@ -13,12 +13,13 @@ import uuid_utils
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from device_registry.errors import FieldInvalidError, IllegalTransitionError
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
 from device_registry.fleet.finding import Finding, FindingKind, Mitigation, Severity, Sighting
 from device_registry.fleet.finding_rows import FLEET
 from device_registry.fleet.findings import Findings, rule_actor
 from device_registry.fleet.risk import ALLOWED
 from device_registry.fleet.risk_policy import RiskPolicy
-from device_registry.fleet.subjects import all_subjects
+from device_registry.fleet.subjects import Books, all_subjects
 from device_registry.model import Terminal
 from device_registry.tables import fleet_audits
 from device_registry.wording import refuse_actor
@@ -34,10 +35,16 @@ _FORGET = delete(fleet_audits).where(fleet_audits.c.run_at < bindparam("before")
 
 
 class Activity(Protocol):
-    """Who knows when terminals were used."""
+    """Who knows how terminals are used."""
 
     def last_uses(self, connection: Connection, *, since: datetime) -> Mapping[str, datetime]:
         """Return when each terminal of a site with opening hours last looked at a face or settled, since a moment."""
+
+    def face_attacks(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceAttacksSeen]:
+        """Return how face sessions ended at the terminals where an attack was suspected since a moment."""
+
+    def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:
+        """Return the terminals whose camera once promised more than it does now."""
 
 
 class Decide(Protocol):
@@ -105,9 +112,13 @@ class Fleet:
     def look(self, connection: Connection) -> Look:
         """Look at every terminal; only reads."""
         now = self._now()
-        uses = self._activity.last_uses(connection, since=now - USES_WITHIN)
+        books = Books(
+            last_uses=self._activity.last_uses(connection, since=now - USES_WITHIN),
+            face_attacks=self._activity.face_attacks(connection, since=now - self._policy.attacks_within),
+            lesser_cameras=self._activity.lesser_cameras(connection),
+        )
         terminals, sightings = 0, []
-        for subject in all_subjects(connection, last_uses=uses, zone=self._zone):
+        for subject in all_subjects(connection, books=books, zone=self._zone):
             terminals += 1
             sightings += [seen for rule in self._policy.rules if (seen := rule.look(subject, now))]
         return Look(at=now, terminals=terminals, sightings=sightings)

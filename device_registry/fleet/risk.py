@@ -11,6 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
+from device_registry.fleet.face_risk import CameraDowngraded, FaceAttacks, SealBroken
 from device_registry.fleet.finding import Detail, FindingKind, Mitigation, Severity, Sighting
 from device_registry.fleet.places import metres_between
 from device_registry.fleet.subject import Subject
@@ -41,6 +42,9 @@ ALLOWED: Mapping[FindingKind, frozenset[Mitigation]] = MappingProxyType(
         _K.CERTIFICATION_LAPSING: _NOTIFY,
         _K.CERTIFICATION_LAPSED: _PAUSE,
         _K.OFF_HOURS_USE: _KEEP_OUT,
+        _K.FACE_ATTACKS: _NOTIFY,  # whoever stands before the camera brings it about: it must not switch a window off
+        _K.SEAL_BROKEN: _KEEP_OUT,
+        _K.CAMERA_DOWNGRADED: _PAUSE,
         _K.MITIGATION_BOUND: _NOTIFY,
     }
 )
@@ -361,5 +365,8 @@ RULES: tuple[type[Rule], ...] = (
     CertificationLapsing,
     CertificationLapsed,
     OffHoursUse,
+    FaceAttacks,
+    SealBroken,
+    CameraDowngraded,
 )
 """Every rule there is; kinds without one (CLONE ...) are reported by whoever sees them."""

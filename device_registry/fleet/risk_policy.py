@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from device_registry.errors import RiskPolicyError
+from device_registry.fleet.face_risk import FaceAttacks
 from device_registry.fleet.finding import FindingKind, Mitigation, Severity
 from device_registry.fleet.risk import ALLOWED, RULES, Rule
 
@@ -19,6 +20,9 @@ W = TypeVar("W", Mitigation, Severity)
 BOUNDS: Final = "bounds"
 PER_HOUR: Final = "automatic_per_hour_max"
 PER_HOUR_HIGHEST: Final = 1000
+ATTACKS_WITHIN_MAX: Final = timedelta(days=7)
+ATTACKS_WITHIN: Final = timedelta(days=1)
+"""How far back broken seals are looked for where FACE_ATTACKS, whose window it is, does not look."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SPAN: Final = re.compile(r"(\d{1,6})([smhd])")
 _COMMON: Final = frozenset({"enabled", "automatic", "automatic_from"})
@@ -41,6 +45,11 @@ class RiskPolicy:
     rules: tuple[Rule, ...]
     responses: Mapping[FindingKind, Response]
     automatic_per_hour_max: int
+
+    @property
+    def attacks_within(self) -> timedelta:
+        """How far back the face rules look."""
+        return next((rule.window for rule in self.rules if isinstance(rule, FaceAttacks)), ATTACKS_WITHIN)
 
     def automatic(self, kind: FindingKind, severity: Severity) -> Mitigation:
         """Return what is done by itself about a finding; NOTIFY: nothing but to say so."""
@@ -87,6 +96,8 @@ def policy_from(changed: Mapping[str, Any]) -> RiskPolicy:
             allowed = ", ".join(sorted(ALLOWED[kind]))
             mistakes.append(f"[{kind}] automatic = {response.automatic} is not allowed; one of {allowed}")
         rule = told.rule(_RULES.get(kind))
+        if isinstance(rule, FaceAttacks) and rule.window > ATTACKS_WITHIN_MAX:
+            mistakes.append(f"[{kind}] window is at most {ATTACKS_WITHIN_MAX.days}d: no more is kept")
         if is_on:
             responses[kind] = response
             rules += [rule] if rule is not None else []

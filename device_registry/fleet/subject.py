@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
 from device_registry.fleet.places import OpeningHours, Place
 from device_registry.fleet.whereabouts import Origin, Sighted
 from device_registry.makers.approvals import FirmwareState
@@ -43,6 +44,11 @@ class Subject:
     """None: the model is not among the approved ones; the terminal was registered by hand."""
     last_used_at: datetime | None = None
     """When it last looked at a face or settled, in the zone of the site's clock."""
+
+    face_attacks: FaceAttacksSeen | None = None
+    """How its face sessions ended lately; None: no attack was suspected."""
+    camera_past: CameraPast | None = None
+    """What its camera once promised; None: it promises no less now."""
 
     @property
     def is_in_service(self) -> bool:

@@ -1,11 +1,13 @@
 """Every terminal as the fleet checks see it, read in one pass: one statement, however many there are."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from sqlalchemy import Connection, RowMapping, and_, exists, select
 
 from device_registry.errors import FieldInvalidError
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
 from device_registry.fleet.places import OpeningHours, place_from
 from device_registry.fleet.subject import Subject
 from device_registry.fleet.whereabouts import origins_from, positions_from
@@ -74,21 +76,33 @@ _SUBJECTS = (
 )
 
 
-def all_subjects(connection: Connection, *, last_uses: Mapping[str, datetime], zone: tzinfo) -> Iterator[Subject]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What is known of the terminals beyond the registry, by terminal."""
+
+    last_uses: Mapping[str, datetime]
+    """When they last looked at a face or settled."""
+    face_attacks: Mapping[str, FaceAttacksSeen]
+    lesser_cameras: Mapping[str, CameraPast]
+
+
+def all_subjects(connection: Connection, *, books: Books, zone: tzinfo) -> Iterator[Subject]:
     """Return every terminal that is not retired.
 
     Args:
         connection: where to read.
-        last_uses: when terminals last looked at a face or settled, by terminal.
+        books: what others know of them.
         zone: of the clocks at the sites.
     """
     rows = connection.execute(_SUBJECTS.execution_options(yield_per=_ROWS_AT_ONCE)).mappings()
-    return (_subject(row, last_uses.get(row["terminal_id"]), zone) for row in rows)
+    return (_subject(row, books, zone) for row in rows)
 
 
-def _subject(row: RowMapping, last_used_at: datetime | None, zone: tzinfo) -> Subject:
+def _subject(row: RowMapping, books: Books, zone: tzinfo) -> Subject:
+    terminal_id = row["terminal_id"]
+    last_used_at = books.last_uses.get(terminal_id)
     return Subject(
-        terminal_id=row["terminal_id"],
+        terminal_id=terminal_id,
         state=row["state"],
         state_since=row["state_since"],
         place=place_from(latitude=row["latitude"], longitude=row["longitude"], radius_metres=row["radius_metres"]),
@@ -106,6 +120,8 @@ def _subject(row: RowMapping, last_used_at: datetime | None, zone: tzinfo) -> Su
         model_has_firmware=bool(row["model_has_firmware"]),
         certification_expires_on=row["certification_expires_on"],
         last_used_at=None if last_used_at is None else last_used_at.astimezone(zone),
+        face_attacks=books.face_attacks.get(terminal_id),
+        camera_past=books.lesser_cameras.get(terminal_id),
     )
 
 

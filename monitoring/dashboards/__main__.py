@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from monitoring.dashboards import identity, platform
+from monitoring.dashboards import faces, identity, platform
 from monitoring.dashboards.grafana import dashboard
 
 FOLDER: Final = Path(__file__).parent
@@ -27,6 +27,12 @@ def dashboards() -> dict[Path, str]:
             about="Certificates, issuers, rollouts, fleet checks and the audit trail. "
             "Generated from monitoring/dashboards/identity.py.",
             rows=identity.ROWS,
+        ),
+        "faces": dashboard(
+            uid="shualian-faces",
+            title="Shualian face quality and attacks",
+            about="How face sessions end, why, and who attacks. Generated from monitoring/dashboards/faces.py.",
+            rows=faces.ROWS,
         ),
     }
     return {

@@ -19,7 +19,7 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="rpc, settle, face, handshakes, enrollments, fleet, revocation; all of them by default.",
+            help="rpc, settle, face, identification, handshakes, enrollments, fleet, revocation; all by default.",
         ),
     ] = None,
     *,

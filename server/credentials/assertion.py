@@ -5,16 +5,12 @@ The terminal carries the assertion as a compact JWS signed with ES256. The signa
 two requests that carry the same assertion cannot both pass, and a settlement that fails leaves it unused.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
-from joserfc import jws
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from sqlalchemy import Connection, bindparam, insert, select, update
 from uuid_utils import uuid7
 
@@ -24,15 +20,12 @@ from server.credentials.errors import (
     AssertionInvalidError,
     AssertionUsedError,
 )
+from server.credentials.token import Tokens
 from server.store.prepared import Prepared
 from server.store.tables.people import face_assertions
 
 LIFETIME_MAX: Final = timedelta(seconds=120)  # I4
-TOKEN_LENGTH_MAX: Final = 4096  # as in settlement.proto
-_ALGORITHM: Final = "ES256"
-_TYPE: Final = "face-assertion+jwt"  # RFC 8725, 3.11: no other token of ours is taken for this one
-_ISSUER: Final = "urn:shualian:platform"
-_TERMINAL: Final = "urn:shualian:terminal:"
+_TYPE: Final = "face-assertion+jwt"
 
 _table = face_assertions.c
 _INSERT: Final = insert(face_assertions)
@@ -47,6 +40,8 @@ _USE: Final = Prepared(
         _table.purpose == bindparam("for_purpose"),
         _table.business_type == bindparam("for_business_type"),
         _table.amount_limit_fen == bindparam("limit_fen"),
+        _table.pin_free_limit_fen == bindparam("pin_free_fen"),
+        _table.staff_may_confirm == bindparam("staff"),
         _table.expires_at > bindparam("now"),
         _table.used_at.is_(None),
     )
@@ -65,6 +60,11 @@ class AssertionClaims:
     purpose: str
     business_type: int
     amount_limit_fen: int
+    """It pays no more."""
+    pin_free_limit_fen: int
+    """Above this amount it pays only with a PIN beside it; 0: always."""
+    staff_may_confirm: bool
+    """A practitioner may confirm in the place of the PIN."""
     issued_at: datetime
     expires_at: datetime
 
@@ -89,16 +89,11 @@ class Assertions:
         lifetime: timedelta,
     ) -> None:
         """Take the P-256 key that signs; `lifetime` is whole seconds, at most 120."""
-        if not isinstance(signing_key.curve, SECP256R1):
-            msg = "assertions are signed with P-256"
-            raise ValueError(msg)  # noqa: TRY004 - the type is right, the curve is not
         if not timedelta(seconds=1) <= lifetime <= LIFETIME_MAX or lifetime.microseconds:
             msg = "an assertion lives 1 to 120 whole seconds"
             raise ValueError(msg)
         self._now: Final = now
-        self._key_id: Final = key_id
-        self._signing_key: Final = ECKey.import_key(signing_key)
-        self._checking_key: Final = ECKey.import_key(signing_key.public_key())
+        self._tokens: Final = Tokens(signing_key=signing_key, key_id=key_id, token_type=_TYPE)
         self._lifetime: Final = lifetime
 
     def issue(
@@ -111,6 +106,8 @@ class Assertions:
         purpose: str,
         business_type: int,
         amount_limit_fen: int,
+        pin_free_limit_fen: int,
+        staff_may_confirm: bool,
     ) -> IssuedAssertion:
         """Make an assertion; it is good once this transaction commits. One per session, the database sees to that."""
         issued_at = self._now().replace(microsecond=0)  # a JWS counts whole seconds: token and row say the same
@@ -122,6 +119,8 @@ class Assertions:
             purpose=purpose,
             business_type=business_type,
             amount_limit_fen=amount_limit_fen,
+            pin_free_limit_fen=pin_free_limit_fen,
+            staff_may_confirm=staff_may_confirm,
             issued_at=issued_at,
             expires_at=issued_at + self._lifetime,
         )
@@ -135,7 +134,7 @@ class Assertions:
             AssertionInvalidError: not ours, or changed.
             AssertionExpiredError: too late.
         """
-        claims = self._claims_from(token)
+        claims = _claims_from(self._tokens.opened(token))
         if claims.expires_at <= self._now():
             raise AssertionExpiredError
         return claims
@@ -185,6 +184,8 @@ class Assertions:
             for_purpose=claims.purpose,
             for_business_type=business_type,
             limit_fen=claims.amount_limit_fen,
+            pin_free_fen=claims.pin_free_limit_fen,
+            staff=claims.staff_may_confirm,
             now=self._now(),
             transaction=transaction_id,
         )
@@ -202,11 +203,9 @@ class Assertions:
         raise AssertionForeignError
 
     def _signed(self, claims: AssertionClaims) -> str:
-        header = {"alg": _ALGORITHM, "kid": self._key_id, "typ": _TYPE}
-        payload = json.dumps(
-            {
-                "iss": _ISSUER,
-                "aud": _TERMINAL + claims.terminal_id,
+        return self._tokens.signed(
+            terminal_id=claims.terminal_id,
+            claims={
                 "sub": claims.person_id,
                 "jti": claims.assertion_id,
                 "iat": int(claims.issued_at.timestamp()),
@@ -215,35 +214,33 @@ class Assertions:
                 "purpose": claims.purpose,
                 "business_type": claims.business_type,
                 "limit_fen": claims.amount_limit_fen,
+                "pin_free_fen": claims.pin_free_limit_fen,
+                "staff": claims.staff_may_confirm,
             },
-            separators=(",", ":"),
         )
-        return jws.serialize_compact(header, payload, self._signing_key, algorithms=[_ALGORITHM])
-
-    def _claims_from(self, token: str) -> AssertionClaims:
-        """Check form, algorithm, key, signature and issuer; the algorithm is ours to say, never the token's."""
-        if len(token) > TOKEN_LENGTH_MAX:
-            raise AssertionInvalidError
-        try:
-            opened = jws.deserialize_compact(token, self._checking_key, algorithms=[_ALGORITHM])
-            header, payload = opened.headers(), json.loads(opened.payload)
-            if (header.get("kid"), header.get("typ"), payload["iss"]) != (self._key_id, _TYPE, _ISSUER):
-                raise AssertionInvalidError
-            return _claims_from_payload(payload)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
-            raise AssertionInvalidError from error
 
 
-def _claims_from_payload(payload: Mapping[str, Any]) -> AssertionClaims:
-    """Return the claims of a payload whose signature holds, so that we wrote it ourselves."""
-    return AssertionClaims(
-        assertion_id=payload["jti"],
-        terminal_id=payload["aud"].removeprefix(_TERMINAL),
-        session_id=payload["session"],
-        person_id=payload["sub"],
-        purpose=payload["purpose"],
-        business_type=payload["business_type"],
-        amount_limit_fen=payload["limit_fen"],
-        issued_at=datetime.fromtimestamp(payload["iat"], UTC),
-        expires_at=datetime.fromtimestamp(payload["exp"], UTC),
-    )
+def _claims_from(payload: Mapping[str, Any]) -> AssertionClaims:
+    """Return the claims of a payload whose signature holds, so that a platform of ours wrote it.
+
+    One that is a release older says nothing of PIN and staff: its assertion pays with the PIN alone, as its row says.
+
+    Raises:
+        AssertionInvalidError: it is no assertion all the same.
+    """
+    try:
+        return AssertionClaims(
+            assertion_id=payload["jti"],
+            terminal_id=payload["aud"],
+            session_id=payload["session"],
+            person_id=payload["sub"],
+            purpose=payload["purpose"],
+            business_type=payload["business_type"],
+            amount_limit_fen=payload["limit_fen"],
+            pin_free_limit_fen=payload.get("pin_free_fen", 0),
+            staff_may_confirm=payload.get("staff", False),
+            issued_at=datetime.fromtimestamp(payload["iat"], UTC),
+            expires_at=datetime.fromtimestamp(payload["exp"], UTC),
+        )
+    except (KeyError, TypeError) as error:
+        raise AssertionInvalidError from error

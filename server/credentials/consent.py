@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from server.store.tables.people import consents
 
@@ -54,6 +54,11 @@ def record_consent(
             recorded_at=recorded_at,
         )
     )
+
+
+def name_person(connection: Connection, *, session_id: str, person_id: str) -> None:
+    """Write down whose consent it was, once that is known: somebody who was looked for among many is named last."""
+    connection.execute(update(consents).where(consents.c.session_id == session_id).values(person_id=person_id))
 
 
 def consent_counts(connection: Connection, *, since: datetime) -> list[ConsentCount]:

@@ -28,6 +28,12 @@ class CardNumberInvalidError(CredentialError):
     reason: ClassVar[str] = "CARD_NUMBER_INVALID"
 
 
+class PractitionerCodeInvalidError(CredentialError):
+    """It has not the form of a practitioner's code in the national register."""
+
+    reason: ClassVar[str] = "PRACTITIONER_CODE_INVALID"
+
+
 class PinFormatError(CredentialError):
     """A PIN is six digits."""
 
@@ -38,6 +44,22 @@ class PinGuessableError(CredentialError):
     """A PIN is not repeated or counted digits, and nothing that stands on the ID card."""
 
     reason: ClassVar[str] = "PIN_GUESSABLE"
+
+
+class PhoneNumberInvalidError(CredentialError):
+    """It has not the form of a phone number."""
+
+    reason: ClassVar[str] = "PHONE_NUMBER_INVALID"
+
+
+class SiteGalleryFullError(CredentialError):
+    """As many people may be looked for at this site as are safe; one more would make mistaken identity likelier."""
+
+    reason: ClassVar[str] = "SITE_GALLERY_FULL"
+
+    def __init__(self, *, people_max: int) -> None:
+        self.people_max = people_max
+        super().__init__(f"{people_max} people")
 
 
 class PersonExistsError(CredentialError):

@@ -4,11 +4,20 @@ import re
 import unicodedata
 from typing import Final
 
-from server.credentials.errors import CardNumberInvalidError, IdNumberInvalidError, NameInvalidError
+from server.credentials.errors import (
+    CardNumberInvalidError,
+    IdNumberInvalidError,
+    NameInvalidError,
+    PhoneNumberInvalidError,
+    PractitionerCodeInvalidError,
+)
 
 NAME_LENGTH_MAX: Final = 50
 _ID_NUMBER: Final = re.compile(r"[0-9]{17}[0-9X]")
 _CARD_NUMBER: Final = re.compile(r"[A-Z0-9]{9,32}")
+_PHONE_NUMBER: Final = re.compile(r"\+?[0-9]{7,15}")  # E.164 has at most 15 digits
+_SPACING: Final = str.maketrans("", "", " -()")
+_PRACTITIONER_CODE: Final = re.compile(r"[A-Z0-9]{8,32}")  # as in face.proto
 _WEIGHTS: Final = tuple(2**place % 11 for place in range(17, 0, -1))  # GB 11643, ISO 7064 MOD 11-2
 _CHECK_CHARACTERS: Final = "10X98765432"
 _MIDDLE_DOTS: Final = str.maketrans(dict.fromkeys("•・∙‧⋅．", "·"))  # as typed in names of minorities
@@ -57,6 +66,30 @@ def card_number_from_text(text: str) -> str:
     number = unicodedata.normalize("NFKC", text).strip().upper()
     if not _CARD_NUMBER.fullmatch(number):
         raise CardNumberInvalidError
+    return number
+
+
+def practitioner_code_from_text(text: str) -> str:
+    """Return the practitioner's code in its one written form.
+
+    Raises:
+        PractitionerCodeInvalidError: wrong form.
+    """
+    code = unicodedata.normalize("NFKC", text).strip().upper()
+    if not _PRACTITIONER_CODE.fullmatch(code):
+        raise PractitionerCodeInvalidError
+    return code
+
+
+def phone_number_from_text(text: str) -> str:
+    """Return the phone number in its one written form: digits, perhaps after a plus.
+
+    Raises:
+        PhoneNumberInvalidError: wrong form.
+    """
+    number = unicodedata.normalize("NFKC", text).strip().translate(_SPACING)
+    if not _PHONE_NUMBER.fullmatch(number):
+        raise PhoneNumberInvalidError
     return number
 
 

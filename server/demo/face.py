@@ -1,4 +1,4 @@
-"""The patient's steps: enrolled from a portrait, recognised, settled; and those who are refused."""
+"""The patient's steps: enrolled from a portrait, recognised, settled."""
 
 import json
 import secrets
@@ -12,6 +12,8 @@ from server.demo.stage import (
     ACCOUNT_FEN,
     BILL_FEN,
     CARD_NUMBER,
+    DOCTOR_CODE,
+    DOCTOR_NAME,
     FUND_FEN,
     ID_NUMBER,
     NOT_COVERED_FEN,
@@ -24,26 +26,18 @@ from server.demo.stage import (
 SECONDS_MAX: Final = 45.0
 PERSON: Final = "grace_hopper"
 STRANGER: Final = "astronaut"
-GUIDANCE: Final[Mapping[str, str]] = {
-    "HOLD_STILL": "hold still",
-    "NO_FACE": "nobody there yet",
-    "COME_CLOSER": "come closer",
-    "MOVE_BACK": "move back a little",
-    "LOOK_STRAIGHT": "look straight at the camera",
-    "TURN_LEFT": "turn your head to your own left",
-    "TURN_RIGHT": "turn your head to your own right",
-}
+"""Whose face is not the insured person's: the doctor's."""
 
 
 def person(stage: Stage) -> Told:
-    """Add the insured person with face, card, PIN and money; and fund the region that will pay for them."""
+    """Add the insured person with face, card, PIN and money, and a doctor; fund the region that will pay for them."""
     with ThreadPoolExecutor(max_workers=2) as beside:
         adding = beside.submit(_add_person, stage)
-        preparing = [beside.submit(_prepare_camera, stage, name) for name in (PERSON, STRANGER)]
+        others = [beside.submit(_prepare_camera, stage, PERSON), beside.submit(_add_doctor, stage)]
         stage.platform("ledger", "fund", "--region", REGION, "--amount-fen", str(FUND_FEN))
     added = adding.result()
-    for prepared in preparing:
-        prepared.result()
+    for other in others:
+        other.result()
     stage.known["person_id"] = added["person_id"]
     return Told(
         line=f"{added['masked_name']} ({added['masked_id_number']}), {yuan(ACCOUNT_FEN)} in the account",
@@ -53,8 +47,8 @@ def person(stage: Stage) -> Told:
 
 
 def session(stage: Stage) -> Told:
-    """Stand before the camera: guidance, head turn, liveness, match."""
-    program = _at_the_window(stage, "pay", "--repeat", face=PERSON)
+    """Stand before the cameras: guidance, challenge, liveness in three kinds of light, seal, match."""
+    program = at_the_window(stage, "pay", "--repeat", *bill(1))
     _, accepted = program.wait_for("accepted", within=SECONDS_MAX)
     seen: list[tuple[float, Answer]] = []
     _, decision = program.wait_for("decision", within=SECONDS_MAX, passing=seen)
@@ -65,6 +59,7 @@ def session(stage: Stage) -> Told:
         notes=[
             f"consent recorded, then asked at random: {_asked(accepted['actions'])}",
             *_guidance(accepted, seen),
+            "colour, infrared and depth agree; the frames are sealed with the terminal's key",
             f"decided {decision['decision_ms']} ms after the last frame needed; {decision['frames_used']} frames",
         ],
         details={
@@ -73,6 +68,8 @@ def session(stage: Stage) -> Told:
             "challenge_passed": decision["challenge_passed"],
             "actions": accepted["actions"],
             "guidance": [event["hint"] for _, event in seen if event["event"] == "guidance"],
+            "pin_free_limit_fen": decision["pin_free_limit_fen"],
+            "sealed": any(event["event"] == "sealed" for _, event in seen),
             "frames_used": decision["frames_used"],
             "decision_ms": decision["decision_ms"],
         },
@@ -124,39 +121,28 @@ def repeated(stage: Stage) -> Told:
     )
 
 
-def wrong_person(stage: Stage) -> Told:
-    """Let a stranger claim to be the insured person."""
-    decision = _attack(stage, "wrong-person", STRANGER, "decision", outcome="NOT_MATCHED")
-    return _refusal("alive, but not the person claimed", decision)
-
-
-def flat_photo(stage: Stage) -> Told:
-    """Hold a printed photo of the insured person before the camera."""
-    decision = _attack(stage, "flat-photo", PERSON, "decision", outcome="SPOOF_SUSPECTED")
-    return _refusal("taken for a picture; nothing is said about the match", decision)
-
-
-def screen_replay(stage: Stage) -> Told:
-    """Hold a screen that shows the insured person before the camera."""
-    decision = _attack(stage, "screen-replay", PERSON, "decision", outcome="SPOOF_SUSPECTED")
-    return _refusal("taken for a screen; nothing is said about the match", decision)
-
-
-def bare_id_number(stage: Stage) -> Told:
-    """Try to settle with nothing but an ID number."""
-    refused = _attack(stage, "bare-id-number", PERSON, "refused")
-    return Told(
-        line=f"{refused['reason']}: an ID number alone pays nothing",
-        details={"reason": refused["reason"], "code": refused["code"]},
-    )
-
-
 def _add_person(stage: Stage) -> Answer:
     """The PIN goes over standard input: arguments can be read by every user of the machine."""
     return stage.platform(
         "person", "add", "--name", PERSON_NAME, "--id-number", ID_NUMBER, "--region", REGION,
         "--card-number", CARD_NUMBER, "--pin-file", "-", "--portrait", str(stage.known["portraits"][PERSON]),
-        "--balance-fen", str(ACCOUNT_FEN), typed=f"{secrets.randbelow(1_000_000):06d}\n",
+        "--balance-fen", str(ACCOUNT_FEN), "--site", stage.known["site"]["site_id"],
+        typed=f"{secrets.randbelow(1_000_000):06d}\n",
+    )  # fmt: skip
+
+
+def _add_doctor(stage: Stage) -> None:
+    """The portrait is small: take a picture of the doctor with the terminal's camera, as one would in a clinic."""
+    _prepare_camera(stage, STRANGER)
+    portrait, landmarks = picture(stage, STRANGER)
+    taken = stage.start(
+        "picture", "shualian-terminal", "picture", str(stage.folder), "--camera", "rgb", "--portrait", portrait,
+        "--landmarks", landmarks, "--json",
+    )  # fmt: skip
+    _, event = taken.wait_for("picture", within=SECONDS_MAX)
+    stage.platform(
+        "practitioner", "add", "--code", DOCTOR_CODE, "--name", DOCTOR_NAME, "--site", stage.known["site"]["site_id"],
+        "--portrait", event["path"],
     )  # fmt: skip
 
 
@@ -166,32 +152,32 @@ def _prepare_camera(stage: Stage, name: str) -> None:
     (stage.folder / f"{name}.json").write_text(json.dumps(landmarks), encoding="utf-8")
 
 
-def _attack(stage: Stage, kind: str, face: str, event: str, *, outcome: str | None = None) -> Answer:
-    program = _at_the_window(stage, "attack", kind, face=face)
-    _, answer = program.wait_for(event, within=SECONDS_MAX)
-    program.wait(within=SECONDS_MAX)
-    if outcome is not None and answer["outcome"] != outcome:
-        raise StepFailedError(f"{kind} got {answer['outcome']}, must get {outcome}")
-    return answer
+def at_the_window(stage: Stage, verb: str, *arguments: str, face: str = PERSON) -> Program:
+    """Start a verb of the terminal with somebody before its cameras, who claims to be the insured person.
 
-
-def _refusal(line: str, decision: Answer) -> Told:
-    ways = ", ".join(way.lower().replace("_", " ") for way in decision["other_ways"])
-    return Told(
-        line=line,
-        notes=[f"offered instead: {ways}"] if ways else [],
-        details={key: decision[key] for key in ("outcome", "liveness", "frames_used", "other_ways")},
-    )
-
-
-def _at_the_window(stage: Stage, verb: str, *arguments: str, face: str) -> Program:
-    """Start a verb of the terminal with somebody before its camera; who they say to be goes over standard input."""
+    Who that is goes over standard input: arguments can be read by every user of the machine.
+    """
     return stage.terminal(
-        verb, *arguments, "--platform", stage.known["ready"]["terminal"], "--claim", "-",
-        "--portrait", str(stage.known["portraits"][face]), "--landmarks", str(stage.folder / f"{face}.json"),
-        "--total-fen", str(BILL_FEN), "--not-covered-fen", str(NOT_COVERED_FEN),
+        verb, *arguments, "--claim", "-", *before_the_cameras(stage, face),
         typed=json.dumps({"id_number": ID_NUMBER, "name": PERSON_NAME}),
     )  # fmt: skip
+
+
+def before_the_cameras(stage: Stage, face: str) -> tuple[str, ...]:
+    """Return the options that put somebody before the cameras of the platform's terminal."""
+    portrait, landmarks = picture(stage, face)
+    return ("--platform", stage.known["ready"]["terminal"], "--portrait", portrait, "--landmarks", landmarks)
+
+
+def picture(stage: Stage, face: str) -> tuple[str, str]:
+    """Return the files that the simulated cameras make somebody of: the portrait, and where its five points are."""
+    return str(stage.known["portraits"][face]), str(stage.folder / f"{face}.json")
+
+
+def bill(number: int) -> tuple[str, ...]:
+    """Return the options that name a bill to pay."""
+    amounts = ("--total-fen", str(BILL_FEN), "--not-covered-fen", str(NOT_COVERED_FEN))
+    return (*amounts, "--bill-number", f"BILL-{number}")
 
 
 def _asked(actions: Sequence[str]) -> str:
@@ -206,7 +192,7 @@ def _guidance(accepted: Answer, seen: Sequence[tuple[float, Answer]]) -> list[st
         if event["event"] == "guidance" and event["hint"] != last:
             last = event["hint"]
             seconds = (event["ms"] - accepted["ms"]) / 1000
-            told.append(f"{seconds:4.1f} s  “{GUIDANCE.get(last, last.lower().replace('_', ' '))}”")
+            told.append(f"{seconds:4.1f} s  “{event['en']}”")
     return told
 
 

@@ -16,7 +16,7 @@ from server.demo.stage import Told
 TITLE_WIDTH: Final = 21
 ABOUT: Final = (
     "One platform process, terminals as processes of their own, mutual TLS on loopback, real models on real frames. "
-    "The camera alone is simulated: it turns a still portrait like a head."
+    "The cameras alone are simulated: they make a head out of a still portrait."
 )
 
 

@@ -15,6 +15,10 @@ REGION: Final = "110000"
 PERSON_NAME: Final = "赵小满"  # made up
 ID_NUMBER: Final = "110101195503076622"  # made up; only its checksum is real
 CARD_NUMBER: Final = "DEMO00000001"
+DOCTOR_NAME: Final = "钱若水"  # made up
+DOCTOR_CODE: Final = "D110000000001"  # made up
+PLACE: Final = "39.9042,116.4074"
+"""Where the clinic and its terminal are, degrees north and east."""
 FUND_FEN: Final = 100_000_000
 ACCOUNT_FEN: Final = 60_000
 BILL_FEN: Final = 32_680

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from server.demo import books, face, platform, terminal
+from server.demo import attacks, books, face, other_ways, platform, terminal
 from server.demo.stage import Stage, Told
 
 
@@ -37,10 +37,15 @@ STEPS: Final = (
     Step(name="quote", chapter=PATIENT, title="Quote", play=face.quote),
     Step(name="settled", chapter=PATIENT, title="Settled", play=face.settled),
     Step(name="repeated", chapter=PATIENT, title="Same request again", play=face.repeated),
-    Step(name="wrong_person", chapter=ATTACKS, title="Somebody else's face", play=face.wrong_person),
-    Step(name="flat_photo", chapter=ATTACKS, title="A flat photo", play=face.flat_photo),
-    Step(name="screen_replay", chapter=ATTACKS, title="A replay on a screen", play=face.screen_replay),
-    Step(name="bare_id_number", chapter=ATTACKS, title="A bare ID number", play=face.bare_id_number),
+    Step(name="identified", chapter=PATIENT, title="Found by face", play=other_ways.identified),
+    Step(name="unmoved", chapter=PATIENT, title="Cannot move", play=other_ways.unmoved),
+    Step(name="colour_only", chapter=PATIENT, title="A colour camera alone", play=other_ways.colour_only),
+    Step(name="flat_photo", chapter=ATTACKS, title="A flat photo", play=attacks.flat_photo),
+    Step(name="cut_out", chapter=ATTACKS, title="A face cut out of it", play=attacks.cut_out),
+    Step(name="screen_replay", chapter=ATTACKS, title="A replay on a screen", play=attacks.screen_replay),
+    Step(name="wrong_person", chapter=ATTACKS, title="Somebody else's face", play=attacks.wrong_person),
+    Step(name="virtual_camera", chapter=ATTACKS, title="A virtual camera", play=attacks.virtual_camera),
+    Step(name="bare_id_number", chapter=ATTACKS, title="A bare ID number", play=attacks.bare_id_number),
     Step(name="next_authority", chapter=AFTER, title="Next CA takes over", play=platform.next_authority),
     Step(name="rotated", chapter=AFTER, title="Fleet rotated", play=terminal.rotated),
     Step(name="revoked", chapter=AFTER, title="Terminal revoked", play=terminal.revoked),

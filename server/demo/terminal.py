@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from server.demo.processes import StepFailedError
-from server.demo.stage import MAKER, MODEL, REGION, SERIAL_NUMBER, Stage, Told
+from server.demo.stage import MAKER, MODEL, PLACE, REGION, SERIAL_NUMBER, Stage, Told
 
 SECONDS_MAX: Final = 20.0
 CUT_SECONDS_MAX: Final = 1.0  # I2
@@ -16,9 +16,11 @@ CERTIFIED_FOR: Final = timedelta(days=365)
 def approved(stage: Stage) -> Told:
     """Found a maker in software and approve it; make a place for its terminal meanwhile."""
     with ThreadPoolExecutor(max_workers=1) as beside:
+        north, east = PLACE.split(",")
         placing = beside.submit(
-            stage.platform, "site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC"
-        )
+            stage.platform, "site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC",
+            "--latitude", north, "--longitude", east,
+        )  # fmt: skip
         founded = stage.start(
             "maker", "shualian-terminal", "factory", "init", "--maker", MAKER, *_plant(stage), "--json"
         )

@@ -11,8 +11,15 @@ from face_pipeline import Outcome, Template, Verdict
 from server import convert
 from server.caller import Caller
 from server.credentials.assertion import Assertions, IssuedAssertion
-from server.credentials.consent import record_consent
+from server.credentials.consent import name_person, record_consent
 from server.credentials.people import InsuredPerson, People
+from server.credentials.staff import StaffAssertions
+from server.faces.attendance import Attendance
+from server.faces.consents import ConsentBounds
+from server.faces.outcomes import note_outcome
+from server.faces.practitioners import Practitioner
+from server.faces.record import audit_details
+from server.faces.rules import Limits, SessionRule
 from server.store import UnitOfWork
 from shualian.terminal.v1 import face_pb2
 
@@ -21,18 +28,24 @@ OTHER_WAYS = (face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER)
 
 _BANDS = {
     Outcome.MATCHED: face_pb2.LIVENESS_BAND_CLEAR,
+    Outcome.LIVE: face_pb2.LIVENESS_BAND_CLEAR,
     Outcome.NOT_MATCHED: face_pb2.LIVENESS_BAND_CLEAR,
     Outcome.SPOOF_SUSPECTED: face_pb2.LIVENESS_BAND_DOUBTFUL,
     Outcome.INSUFFICIENT: face_pb2.LIVENESS_BAND_UNCLEAR,
 }
+_YES = frozenset({Outcome.MATCHED, Outcome.LIVE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Claimant:
-    """Who answers to a claim; both are None for a claim that nobody answers to, or of whom no face is known."""
+    """Who answers to a claim; all None for a claim that nobody answers to, or of whom no face is known.
 
-    person: InsuredPerson | None
-    template: Template | None
+    In a session that looks for one among many it stays empty until a second factor has settled who it is.
+    """
+
+    person: InsuredPerson | None = None
+    template: Template | None = None
+    practitioner: Practitioner | None = None
 
 
 class FaceDesk:
@@ -43,38 +56,79 @@ class FaceDesk:
         *,
         unit_of_work: UnitOfWork,
         people: People,
+        attendance: Attendance,
         assertions: Assertions,
+        staff_assertions: StaffAssertions,
         audit: AuditLog,
         now: Callable[[], datetime],
-        amount_limit_fen: int,
-        pin_free_limit_fen: int,
+        consent: ConsentBounds,
     ) -> None:
         self._unit_of_work = unit_of_work
         self._people = people
+        self._attendance = attendance
         self._assertions = assertions
+        self._staff_assertions = staff_assertions
         self._audit = audit
         self._now = now
-        self._amount_limit_fen = amount_limit_fen
-        self._pin_free_limit_fen = pin_free_limit_fen
+        self._consent_bounds = consent
 
     async def consent_refused(self, caller: Caller, session_id: str, start: face_pb2.Start) -> None:
         """Write down that somebody did not agree; not who it was."""
         await self._unit_of_work.write(self._consent(caller, session_id, start.consent, None))
 
-    async def consented(self, caller: Caller, session_id: str, start: face_pb2.Start) -> Claimant:
-        """Find who answers to the claim and write the consent down; durable before this returns (I8)."""
-        claim = start.claimed_identity
-        claimant = await self._unit_of_work.read(
-            lambda connection: self._claimant(connection, claim.id_number, claim.name)
-        )
-        await self._unit_of_work.write(self._consent(caller, session_id, start.consent, claimant.person))
+    async def consented(
+        self,
+        caller: Caller,
+        session_id: str,
+        start: face_pb2.Start,
+        *,
+        also: Callable[[Connection], None] = lambda _: None,
+    ) -> Claimant:
+        """Find who answers to the claim and write the consent down; durable before this returns (I8).
+
+        `also` is written in the same transaction; where it raises, nothing is.
+
+        Raises:
+            ConsentStaleError, ConsentTextUnknownError: it is no answer to this session.
+            SitePlaceUnknownError, OutsideGeofenceError: a practitioner is not where they must be; written down.
+        """
+        given_at = convert.moment(start.consent.given_at, "start.consent.given_at")
+        self._consent_bounds.check(given_at=given_at, text_version=start.consent.text_version, now=self._now())
+        claimant = await self._claimant(caller, session_id, start)
+        consent = self._consent(caller, session_id, start.consent, claimant.person)
+
+        def write(connection: Connection) -> None:
+            also(connection)
+            consent(connection)
+
+        await self._unit_of_work.write(write)
         return claimant
 
     async def decided(
-        self, caller: Caller, session_id: str, start: face_pb2.Start, claimant: Claimant, verdict: Verdict
+        self,
+        caller: Caller,
+        session_id: str,
+        start: face_pb2.Start,
+        claimant: Claimant,
+        verdict: Verdict,
+        *,
+        rule: SessionRule,
+        also: Callable[[Connection], None] = lambda _: None,
     ) -> face_pb2.Decision:
-        """Write the outcome down, with the assertion if there is one, and return what the terminal may know (I9)."""
-        person = claimant.person if verdict.outcome is Outcome.MATCHED else None
+        """Write the outcome down, with the assertion if there is one, and return what the terminal may know (I9).
+
+        Args:
+            caller: the terminal.
+            session_id: of the session.
+            start: how it was opened.
+            claimant: who it is, if the face is theirs; for one among many, whom the second factor settled on.
+            verdict: of the pipeline, with what is known of the capture.
+            rule: what was asked, and what the face is good for.
+            also: what else belongs into the same transaction.
+        """
+        is_them = verdict.outcome in _YES and (claimant.person or claimant.practitioner) is not None
+        limits = rule.limits(verdict.assurance)
+        decision = _decision(verdict, is_them=is_them)
 
         def write(connection: Connection) -> IssuedAssertion | None:
             self._audit.append(
@@ -83,40 +137,80 @@ class FaceDesk:
                 action="face.decided",
                 subject=session_id,
                 request_id=caller.request_id,
-                details={"outcome": verdict.outcome.value, "policy": verdict.policy_version},
+                details=audit_details(start, verdict, rule, decision.outcome),
             )
-            if person is None:
-                return None
-            return self._assertions.issue(
-                connection,
-                terminal_id=caller.terminal_id,
-                session_id=session_id,
-                person_id=person.person_id,
-                purpose=face_pb2.Purpose.Name(start.purpose),
-                business_type=int(start.business_type),
-                amount_limit_fen=self._amount_limit_fen,
+            note_outcome(
+                connection, terminal_id=caller.terminal_id, verdict=verdict, camera=start.camera, at=self._now()
+            )
+            also(connection)
+            return (
+                self._issued(connection, caller, session_id, start, claimant=claimant, limits=limits)
+                if is_them
+                else None
             )
 
         issued = await self._unit_of_work.write(write)
-        decision = _decision(verdict)
-        if person is None or issued is None:
+        if issued is None:
             decision.other_ways.extend(OTHER_WAYS)
             return decision
-        decision.person.CopyFrom(face_pb2.MaskedPerson(name=person.masked_name, id_number=person.masked_id_number))
-        decision.assertion = issued.token
-        decision.assertion_expires_at.CopyFrom(convert.timestamp(issued.expires_at))
-        decision.amount_limit_fen = self._amount_limit_fen
-        decision.pin_free_limit_fen = self._pin_free_limit_fen
+        _tell(decision, claimant, issued, limits)
         return decision
 
     def refusal(self) -> face_pb2.Decision:
         """Return the polite end for somebody who did not agree."""
         return face_pb2.Decision(outcome=face_pb2.DECISION_OUTCOME_CONSENT_REFUSED, other_ways=OTHER_WAYS)
 
-    def _claimant(self, connection: Connection, id_number: str, name: str) -> Claimant:
+    async def _claimant(self, caller: Caller, session_id: str, start: face_pb2.Start) -> Claimant:
+        if start.purpose == face_pb2.PURPOSE_PRACTITIONER:
+            return await self._practitioner(caller, session_id, start)
+        if start.purpose == face_pb2.PURPOSE_IDENTIFY:
+            return Claimant()
+        claim = start.claimed_identity
+        return await self._unit_of_work.read(lambda connection: self._claimed(connection, claim.id_number, claim.name))
+
+    async def _practitioner(self, caller: Caller, session_id: str, start: face_pb2.Start) -> Claimant:
+        await self._attendance.refuse_elsewhere(caller, session_id, start.location)
+        practitioner, template = await self._attendance.find(caller, start.practitioner_code)
+        return Claimant(practitioner=practitioner, template=template)
+
+    def _claimed(self, connection: Connection, id_number: str, name: str) -> Claimant:
         person = self._people.by_claim(connection, id_number=id_number, name=name)
         template = self._people.template(connection, person.person_id) if person else None
         return Claimant(person=person, template=template)
+
+    def _issued(
+        self,
+        connection: Connection,
+        caller: Caller,
+        session_id: str,
+        start: face_pb2.Start,
+        *,
+        claimant: Claimant,
+        limits: Limits,
+    ) -> IssuedAssertion | None:
+        if claimant.practitioner is not None:
+            return self._staff_assertions.issue(
+                connection,
+                terminal_id=caller.terminal_id,
+                session_id=session_id,
+                practitioner_id=claimant.practitioner.practitioner_id,
+                business_type=int(start.business_type),
+            )
+        if claimant.person is None or limits.amount_limit_fen == 0:  # a face that pays nothing gets no promise
+            return None
+        if start.purpose == face_pb2.PURPOSE_IDENTIFY:
+            name_person(connection, session_id=session_id, person_id=claimant.person.person_id)
+        return self._assertions.issue(
+            connection,
+            terminal_id=caller.terminal_id,
+            session_id=session_id,
+            person_id=claimant.person.person_id,
+            purpose=face_pb2.Purpose.Name(start.purpose),
+            business_type=int(start.business_type),
+            amount_limit_fen=limits.amount_limit_fen,
+            pin_free_limit_fen=limits.pin_free_limit_fen,
+            staff_may_confirm=limits.staff_may_confirm,
+        )
 
     def _consent(
         self, caller: Caller, session_id: str, consent: face_pb2.Consent, person: InsuredPerson | None
@@ -139,17 +233,35 @@ class FaceDesk:
         return write
 
 
-def _decision(verdict: Verdict) -> face_pb2.Decision:
+def _decision(verdict: Verdict, *, is_them: bool) -> face_pb2.Decision:
     """Return the coarse truth. A band follows from the outcome alone: there is no score to climb on.
 
     Whether the challenge was passed is told of live people only; after a suspected spoof it would be a hint to the
-    attacker.
+    attacker. Somebody alive whom nobody was found to be is not matched: which of the two it was is not told.
     """
     is_spoof = verdict.outcome is Outcome.SPOOF_SUSPECTED
+    outcome = verdict.outcome
+    if outcome in _YES:
+        outcome = Outcome.MATCHED if is_them else Outcome.NOT_MATCHED
     return face_pb2.Decision(
-        outcome=convert.decision_outcome(verdict.outcome),
+        outcome=convert.decision_outcome(outcome),
         liveness=face_pb2.LivenessSummary(
             band=_BANDS[verdict.outcome], challenge_passed=verdict.liveness.challenge_passed and not is_spoof
         ),
         frames_used=verdict.frames_used,
     )
+
+
+def _tell(decision: face_pb2.Decision, claimant: Claimant, issued: IssuedAssertion, limits: Limits) -> None:
+    """Put in what only somebody hears who was recognised; of a practitioner the masked name, and no amounts."""
+    decision.assertion = issued.token
+    decision.assertion_expires_at.CopyFrom(convert.timestamp(issued.expires_at))
+    if claimant.practitioner is not None:
+        decision.person.name = claimant.practitioner.masked_name
+        return
+    if claimant.person is not None:
+        decision.person.name = claimant.person.masked_name
+        decision.person.id_number = claimant.person.masked_id_number
+    decision.amount_limit_fen = limits.amount_limit_fen
+    decision.pin_free_limit_fen = limits.pin_free_limit_fen
+    decision.staff_may_confirm = limits.staff_may_confirm

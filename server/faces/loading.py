@@ -2,8 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from face_pipeline import FacePipeline, FacePolicy, load_manifest
+from face_pipeline.alignment import CROP_SIDE
+from face_pipeline.gallery import Layout
 from server.config import Config
+from server.faces.rules import FaceRules, Limits, Similarity
+from server.faces.rules_file import load_rule_book
 
 
 def load_faces(config: Config) -> FacePipeline:
@@ -26,7 +32,36 @@ def face_policy(config: Config) -> FacePolicy:
         standard,
         similarity_to_pay=config.face.similarity_min,
         similarity_low_value=min(standard.similarity_low_value, config.face.similarity_min),
+        similarity_identify=max(standard.similarity_identify, config.face.similarity_min),
         challenge_deadline=config.face.session_lifetime,
         frames_max=config.face.frames_max,
         frame_bytes_max=config.face.frame_bytes_max,
+    )
+
+
+def gallery_layout(pipeline: FacePipeline) -> Layout:
+    """Return how the pipeline's embeddings are made up, by asking the models for one of nobody."""
+    noise = np.random.default_rng(0).integers(0, 256, (CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
+    embedder = pipeline.stages.embedder
+    return Layout(model_id=pipeline.model_id, width=len(embedder.embedding(noise)), first=len(embedder.first(noise)))
+
+
+def face_rules(config: Config, policy: FacePolicy) -> FaceRules:
+    """Return the rules of faces: what is shipped, what an operator's file changes, within what settlement allows.
+
+    Raises:
+        FaceRulesError: the rules ask for what is not there, or contradict themselves; lists every mistake.
+    """
+    return FaceRules(
+        book=load_rule_book(config.face.rules),
+        bound=Limits(
+            amount_limit_fen=config.settlement.amount_limit_fen,
+            pin_free_limit_fen=config.settlement.pin_free_limit_fen,
+            staff_may_confirm=True,
+        ),
+        similarity={
+            Similarity.TO_PAY: policy.similarity_to_pay,
+            Similarity.LOW_VALUE: policy.similarity_low_value,
+        },
+        deadline=policy.challenge_deadline,
     )

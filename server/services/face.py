@@ -1,29 +1,38 @@
-"""A face session, as gRPC asks for it: consent, frames in, guidance out, a decision at the end.
+"""A face session, as gRPC asks for it: consent, frames in, guidance out, seal and second factor, a decision at last.
 
-The handler's task looks at frames, one at a time, in the executor; a second task takes them off the stream. So a slow
-pipeline never stops the reading, and a stream that stalls, breaks the contract or is cut is noticed at once.
+The handler's task looks at frames, one at a time, in the executor; a second task takes them off the stream. What each
+step does is in `server/faces/`; this file says in which order.
 """
 
-import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from time import monotonic, perf_counter
+from time import monotonic
 
 import structlog
 import uuid_utils
+from sqlalchemy import Connection
 
-from face_pipeline import Challenge, FacePipeline, FaceSession, FrameError, Progress, TemplateModelError, Verdict
+from face_pipeline import Challenge, FacePipeline, FaceSession, Outcome, TemplateModelError, Verdict
 from monitoring.metrics import Metrics
 from server import convert
 from server.caller import Caller, current_caller
+from server.faces.capture import CaptureTimes
+from server.faces.counting import count_verdict
 from server.faces.desk import Claimant, FaceDesk
-from server.faces.inbox import FrameInbox, ReceivedFrame
+from server.faces.inbox import FrameInbox
+from server.faces.integrity import CaptureChecks
+from server.faces.looking import Looking
+from server.faces.replays import Replays
+from server.faces.rules import FaceRules, SessionRule
+from server.faces.seal import SealChain, connection_key
 from server.faces.seats import FaceSeats
+from server.faces.second_factor import SecondFactorStep
+from server.faces.stream import FaceStream, Requests
+from server.faces.tries import FaceTries, TryKind
+from server.faces.visit import Visit
 from server.interceptors.chain import Context
-from server.refusals import FramesExceededError, StreamOrderError
 from server.services.opening import opening
 from shualian.terminal.v1 import face_pb2, face_pb2_grpc
 
@@ -31,35 +40,17 @@ log = structlog.get_logger()
 
 NONCE_BYTES = 32
 
-Requests = AsyncIterator[face_pb2.AuthenticateRequest]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceBounds:
     """What bounds one session; see the `face` section of the configuration."""
 
-    stalled_after: timedelta
     frames_max: int
     frame_bytes_max: int
     frames_waiting_max: int
     frames_per_second: int
     longer_side_px: int
-    guidance_interval: timedelta
-    similarity_min: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Session:
-    """One session under way."""
-
-    session_id: str
-    caller: Caller
-    start: face_pb2.Start
-    claimant: Claimant
-    pipeline_session: FaceSession
-    deadline: float
-    inbox: FrameInbox
-    began: float
+    capture_skew_max: timedelta
 
 
 class FaceService(face_pb2_grpc.FaceServiceServicer):
@@ -70,16 +61,26 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         *,
         pipeline: FacePipeline,
         desk: FaceDesk,
+        rules: FaceRules,
         seats: FaceSeats,
-        executor: Executor,
+        looking: Looking,
+        checks: CaptureChecks,
+        replays: Replays,
+        second_factor: SecondFactorStep,
+        tries: FaceTries,
         metrics: Metrics,
         now: Callable[[], datetime],
         bounds: FaceBounds,
     ) -> None:
         self._pipeline = pipeline
         self._desk = desk
+        self._rules = rules
         self._seats = seats
-        self._executor = executor
+        self._looking = looking
+        self._checks = checks
+        self._replays = replays
+        self._second_factor = second_factor
+        self._tries = tries
         self._metrics = metrics
         self._now = now
         self._bounds = bounds
@@ -111,44 +112,98 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
     async def _authenticate(
         self, session_id: str, caller: Caller, start: face_pb2.Start, requests: Requests, context: Context
     ) -> face_pb2.Decision:
-        claimant = await self._desk.consented(caller, session_id, start)
-        challenge = self._pipeline.challenge()
-        session = _Session(
+        key = connection_key(context)
+        rule = self._rule(start)
+        claimant = await self._desk.consented(
+            caller, session_id, start, also=lambda connection: self._try(connection, caller, session_id, start)
+        )
+        challenge, nonce = self._pipeline.challenge(rule.plan), secrets.token_bytes(NONCE_BYTES)
+        inbox = FrameInbox(waiting_max=self._bounds.frames_waiting_max)
+        visit = Visit(
             session_id=session_id,
             caller=caller,
             start=start,
+            rule=rule,
             claimant=claimant,
-            pipeline_session=self._opened(challenge, claimant),
+            key=key,
+            pipeline_session=self._opened(start, rule, challenge, claimant),
+            inbox=inbox,
+            stream=self._stream(requests, inbox, SealChain(session_id=session_id, nonce=nonce), start),
+            context=context,
             deadline=monotonic() + challenge.deadline.total_seconds(),
-            inbox=FrameInbox(waiting_max=self._bounds.frames_waiting_max),
             began=monotonic(),
         )
-        await context.write(face_pb2.AuthenticateResponse(accepted=self._accepted(session_id, challenge)))
-        reader = asyncio.create_task(self._read(requests, session.inbox))
+        await context.write(face_pb2.AuthenticateResponse(accepted=self._accepted(session_id, challenge, nonce)))
+        visit.stream.start()
         try:
-            verdict, needed_at = await self._look(session, context)
+            verdict, needed_at = await self._looking.look(visit)
+            verdict = await self._checks.checked(visit, verdict)
+            asked_at = monotonic()
+            found = await self._second_factor.settled(visit, verdict)
+            needed_at += monotonic() - asked_at  # how long the person thinks is not how long the decision takes
         finally:
-            reader.cancel()  # frames after the decision are dropped
-            await asyncio.gather(reader, return_exceptions=True)  # a cancellation of our own still comes through
-            self._metrics.face_frames.labels("DROPPED").inc(session.inbox.dropped)
-        return await self._decide(session, verdict, needed_at)
+            await visit.stream.stop()  # frames after the decision are dropped
+            self._metrics.face_frames.labels("DROPPED").inc(inbox.dropped)
+        return await self._decide(visit, Claimant(person=found) if found else claimant, verdict, needed_at)
 
-    def _opened(self, challenge: Challenge, claimant: Claimant) -> FaceSession:
+    def _rule(self, start: face_pb2.Start) -> SessionRule:
+        return self._rules.for_start(
+            business_type=int(start.business_type),
+            amount_fen=start.amount_fen,
+            beside=convert.modalities(start.camera.beside_colour),
+            cannot_move=start.cannot_move,
+            purpose=start.purpose,
+        )
+
+    def _try(self, connection: Connection, caller: Caller, session_id: str, start: face_pb2.Start) -> None:
+        """Count a try for whom the face is to be, before anybody is looked at; a match gives it back.
+
+        Raises:
+            FaceTriesSpentError: there were too many.
+        """
+        if start.purpose == face_pb2.PURPOSE_IDENTIFY:
+            self._tries.refuse_spent(connection, TryKind.TERMINAL_GUESS, caller.terminal_id, now=self._now())
+            return
+        claimed = start.practitioner_code or start.claimed_identity.id_number.strip().upper()
+        self._tries.take(connection, TryKind.CLAIM, claimed, session_id=session_id, now=self._now())
+
+    def _opened(
+        self, start: face_pb2.Start, rule: SessionRule, challenge: Challenge, claimant: Claimant
+    ) -> FaceSession:
         """Open the session. For a claim that nobody answers to it does the same work, so that the two look alike."""
-        similarity_min = self._bounds.similarity_min
-        try:
+
+        def opened(known: Claimant) -> FaceSession:
             return self._pipeline.open_session(
-                challenge=challenge, template=claimant.template, similarity_min=similarity_min
+                challenge=challenge,
+                template=known.template,
+                similarity_min=rule.similarity_min,
+                beside=convert.modalities(start.camera.beside_colour),
+                identify=start.purpose == face_pb2.PURPOSE_IDENTIFY,
             )
+
+        try:
+            return opened(claimant)
         except TemplateModelError:
             log.error("template_of_another_model")  # noqa: TRY400  # the event says it; the trace would not help
-            return self._pipeline.open_session(challenge=challenge, template=None, similarity_min=similarity_min)
+            return opened(Claimant())
 
-    def _accepted(self, session_id: str, challenge: Challenge) -> face_pb2.Accepted:
+    def _stream(self, requests: Requests, inbox: FrameInbox, chain: SealChain, start: face_pb2.Start) -> FaceStream:
+        return FaceStream(
+            requests=requests,
+            inbox=inbox,
+            chain=chain,
+            times=CaptureTimes(
+                frames_per_second=start.camera.frames_per_second, skew_max=self._bounds.capture_skew_max
+            ),
+            now=self._now,
+            frames_max=self._bounds.frames_max,
+        )
+
+    def _accepted(self, session_id: str, challenge: Challenge, nonce: bytes) -> face_pb2.Accepted:
         return face_pb2.Accepted(
             session_id=session_id,
             challenge=face_pb2.Challenge(
-                nonce=secrets.token_bytes(NONCE_BYTES),
+                nonce=nonce,
                 actions=[convert.challenge_action(action) for action in challenge.actions],
                 deadline=convert.timestamp(self._now() + challenge.deadline),
             ),
@@ -160,90 +215,48 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             ),
         )
 
-    async def _read(self, requests: Requests, inbox: FrameInbox) -> None:
-        """Take frames off the stream until it ends; what goes wrong is told to whoever takes from the inbox."""
-        try:
-            await self._put_frames(requests, inbox)
-        except Exception as error:  # noqa: BLE001  # raised again by the task that waits for frames
-            inbox.close(error)
-        else:
-            inbox.close()
-
-    async def _put_frames(self, requests: Requests, inbox: FrameInbox) -> None:
-        frames = 0
-        async for request in requests:
-            if request.WhichOneof("step") != "frame":
-                raise StreamOrderError(expected="frame")
-            frames += 1
-            if frames > self._bounds.frames_max:
-                raise FramesExceededError(retry_after=timedelta(seconds=1))
-            inbox.put(request.frame)
-
-    async def _look(self, session: _Session, context: Context) -> tuple[Verdict, float]:
-        """Look at frames until there is a verdict; return it, and when the last frame it needed had come."""
-        teller = _GuidanceTeller(context, self._bounds.guidance_interval)
-        stalled_after = self._bounds.stalled_after.total_seconds()
-        while True:
-            received = await session.inbox.take(deadline=session.deadline, stalled_after=stalled_after)
-            if received is None:
-                return session.pipeline_session.expire(), monotonic()
-            outcome = await self._fed(session.pipeline_session, received)
-            match outcome:
-                case Verdict():
-                    return outcome, received.received_at
-                case Progress():
-                    await teller.tell(outcome)
-
-    async def _fed(self, pipeline_session: FaceSession, received: ReceivedFrame) -> Progress | Verdict | None:
-        """Return what one frame led to; None when it could not be used, which the session counts."""
-        frame = convert.frame(received.message)
-        began = perf_counter()
-        try:
-            outcome = await asyncio.get_running_loop().run_in_executor(self._executor, pipeline_session.feed, frame)
-        except FrameError as error:
-            self._metrics.face_frames.labels("UNUSABLE").inc()
-            log.debug("frame_unusable", reason=error.reason)
-            return None
-        self._metrics.face_frame_seconds.observe(perf_counter() - began)
-        self._metrics.face_frames.labels("LOOKED_AT").inc()
-        return outcome
-
-    async def _decide(self, session: _Session, verdict: Verdict, needed_at: float) -> face_pb2.Decision:
+    async def _decide(
+        self,
+        visit: Visit,
+        claimant: Claimant,
+        verdict: Verdict,
+        needed_at: float,
+    ) -> face_pb2.Decision:
         """Write the outcome down, count it, and return what the terminal may know."""
+        is_match = verdict.outcome is Outcome.MATCHED or (
+            verdict.outcome is Outcome.LIVE and claimant.person is not None
+        )
+
+        def note(connection: Connection) -> None:
+            if is_match:
+                self._tries.give_back(connection, visit.session_id)
+            self._replays.record(
+                connection,
+                session_id=visit.session_id,
+                terminal_id=visit.caller.terminal_id,
+                prints=verdict.prints,
+            )
+
         decision = await self._desk.decided(
-            session.caller, session.session_id, session.start, session.claimant, verdict
+            visit.caller,
+            visit.session_id,
+            visit.start,
+            claimant,
+            verdict,
+            rule=visit.rule,
+            also=note,
         )
         seconds = monotonic() - needed_at
         decision.decision_time.CopyFrom(convert.duration(timedelta(seconds=seconds)))
-        outcome = verdict.outcome.name
-        self._count(session.caller, session.start, outcome)
+        outcome = face_pb2.DecisionOutcome.Name(decision.outcome).removeprefix("DECISION_OUTCOME_")
+        self._count(visit.caller, visit.start, outcome)
         self._metrics.face_decision_seconds.labels(outcome).observe(seconds)
-        self._metrics.face_session_seconds.labels(outcome).observe(monotonic() - session.began)
+        self._metrics.face_session_seconds.labels(outcome).observe(monotonic() - visit.began)
         band = face_pb2.LivenessBand.Name(decision.liveness.band).removeprefix("LIVENESS_BAND_")
         self._metrics.face_liveness.labels(band).inc()
+        count_verdict(self._metrics, visit.start, verdict, decision)
         log.info("face_decided", outcome=outcome, frames_used=verdict.frames_used, reasons=verdict.liveness.reasons)
         return decision
 
     def _count(self, caller: Caller, start: face_pb2.Start, outcome: str) -> None:
         self._metrics.face_sessions.labels(caller.region, f"{start.business_type:05d}", outcome).inc()
-
-
-class _GuidanceTeller:
-    """Tells the person what to do, and no more often than they can follow."""
-
-    def __init__(self, context: Context, interval: timedelta) -> None:
-        self._context = context
-        self._interval = interval.total_seconds()
-        self._told: face_pb2.Guidance | None = None
-        self._told_at = 0.0
-
-    async def tell(self, progress: Progress) -> None:
-        """Send what is new, if the last hint is old enough or the task has changed."""
-        guidance, now = convert.guidance(progress), monotonic()
-        told = self._told
-        if told is not None:
-            is_same_task = told.action_index == guidance.action_index
-            if told == guidance or (is_same_task and now - self._told_at < self._interval):
-                return
-        self._told, self._told_at = guidance, now
-        await self._context.write(face_pb2.AuthenticateResponse(guidance=guidance))

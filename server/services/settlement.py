@@ -45,6 +45,7 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             shares=convert.shares(quote.shares),
             expires_at=convert.timestamp(quote.expires_at),
             pin_required=quote.pin_required,
+            staff_may_confirm=quote.staff_may_confirm,
         )
 
     async def Settle(self, request: settlement_pb2.SettleRequest, _context: Context) -> settlement_pb2.SettleResponse:

@@ -5,7 +5,7 @@ Nothing here uses anything up. An ID number alone names a person but proves noth
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,13 +15,14 @@ from server.credentials.assertion import AssertionClaims, Assertions
 from server.credentials.errors import AssertionForeignError, PinWrongError
 from server.credentials.people import People
 from server.credentials.pin import Pins
+from server.credentials.staff import StaffAssertions, StaffClaims
 from server.settlement.errors import AuthorizationMissingError
-from server.settlement.limits import SettlementLimits, check_assertion_limit, check_pin_given, pin_required
+from server.settlement.limits import SettlementLimits, check_assertion_limit, check_confirmed, pin_required
 from server.settlement.model import WAYS_TO_PAY, Authorization, Bill, CardAuthorization, FaceAuthorization
 from server.store.unit_of_work import UnitOfWork
 
 _CHECKED_MAX = 4_096
-_PAYING_PURPOSES = frozenset({"PURPOSE_VERIFY"})
+_PAYING_PURPOSES = frozenset({"PURPOSE_VERIFY", "PURPOSE_IDENTIFY"})
 """What a face may have been shown for and still pay (I4); a later purpose pays only when it is named here."""
 
 
@@ -31,6 +32,8 @@ class Proof:
 
     person_id: str
     claims: AssertionClaims | None
+    staff: StaffClaims | None = None
+    """The practitioner's assertion that stands in the place of the PIN; to be used up with the first one."""
 
 
 class Authorizations:
@@ -42,12 +45,14 @@ class Authorizations:
         unit_of_work: UnitOfWork,
         people: People,
         assertions: Assertions,
+        staff_assertions: StaffAssertions,
         pins: Pins,
         limits: SettlementLimits,
     ) -> None:
         self._unit_of_work: Final = unit_of_work
         self._people: Final = people
         self._assertions: Final = assertions
+        self._staff_assertions: Final = staff_assertions
         self._pins: Final = pins
         self._limits: Final = limits
         # Tokens whose signature a quote has checked, by hash, oldest first: a signature costs as much as all the SQL of
@@ -58,7 +63,8 @@ class Authorizations:
         """Return what names an authorization without giving it away: the same one again has the same name.
 
         A token is named by its hash (its signature cannot be guessed from it), a card by its holder (a card number
-        could be guessed from a hash). The PIN is no part of it: to mistype it once does not make another request.
+        could be guessed from a hash). PIN and practitioner are no part of it: to mistype the one, or to ask for the
+        other a second time, does not make another request.
 
         Raises:
             AuthorizationMissingError: an ID number alone; lists the ways that work.
@@ -82,21 +88,24 @@ class Authorizations:
         return await self._with_card(caller, authorization)
 
     async def prove_for_payment(self, caller: Caller, bill: Bill, authorization: Authorization) -> Proof:
-        """Return whose money would be spent; a face below the PIN-free limit is only read here, and checked at its use.
+        """Return whose money would be spent; a face below its PIN-free limit is only read here, and checked at its use.
 
         Raises:
             SettlementError, CredentialError: it is nobody's, or not good for this bill.
         """
         if not isinstance(authorization, FaceAuthorization):
             return await self._with_card(caller, authorization)
-        if not pin_required(bill, self._limits):
-            claims = self._checked_at_quote.pop(_token_name(authorization.assertion), None)
-            return _proof(claims or self._assertions.verify(authorization.assertion))
-        check_pin_given(bill, authorization, self._limits)
+        claims = self._checked_at_quote.pop(_token_name(authorization.assertion), None)
+        proof = _proof(claims or self._assertions.verify(authorization.assertion))
+        if proof.claims is None or not pin_required(bill, proof.claims, self._limits):
+            return proof
+        check_confirmed(authorization, proof.claims, self._limits)
         # All else first: a PIN attempt is counted, and must not be spent on a face that pays nothing anyway.
         proof = await self._checked(caller, bill, authorization)
-        await self._pins.verify(proof.person_id, authorization.pin or "", terminal_id=caller.terminal_id)
-        return proof
+        if authorization.pin:
+            await self._pins.verify(proof.person_id, authorization.pin, terminal_id=caller.terminal_id)
+            return proof
+        return replace(proof, staff=await self._confirmed(caller, bill, authorization.staff_assertion or ""))
 
     async def _checked(self, caller: Caller, bill: Bill, authorization: FaceAuthorization) -> Proof:
         def work(connection: Connection) -> AssertionClaims:
@@ -110,6 +119,13 @@ class Authorizations:
         claims = await self._unit_of_work.read(work)
         check_assertion_limit(bill, claims.amount_limit_fen)
         return _proof(claims)
+
+    async def _confirmed(self, caller: Caller, bill: Bill, token: str) -> StaffClaims:
+        return await self._unit_of_work.read(
+            lambda connection: self._staff_assertions.check(
+                connection, token, terminal_id=caller.terminal_id, business_type=bill.business_type
+            )
+        )
 
     def _remember(self, authorization: FaceAuthorization, proof: Proof) -> None:
         if proof.claims is not None:

@@ -19,16 +19,18 @@ from server.credentials.assertion import Assertions
 from server.credentials.errors import CredentialError, PersonUnknownError
 from server.credentials.people import People
 from server.credentials.pin import Pins
+from server.credentials.staff import StaffAssertions
 from server.settlement.authorization import Authorizations
 from server.settlement.errors import (
     InsurerRefusedError,
     OutcomeUnknownError,
+    PinRequiredError,
     QuoteUnknownError,
     SettlementNotFoundError,
     TransactionIdReusedError,
 )
 from server.settlement.insurers import Claim, Insurer
-from server.settlement.limits import SettlementLimits, check_bill, pin_required
+from server.settlement.limits import SettlementLimits, check_bill
 from server.settlement.model import (
     Authorization,
     Bill,
@@ -62,6 +64,7 @@ class SettlementDesk:
         now: Callable[[], datetime],
         people: People,
         assertions: Assertions,
+        staff_assertions: StaffAssertions,
         pins: Pins,
         insurer: Insurer,
         audit: AuditLog,
@@ -78,6 +81,7 @@ class SettlementDesk:
             now: the clock.
             people: finds a card's holder and a person's region.
             assertions: reads and uses up face assertions.
+            staff_assertions: the same for those of practitioners, who confirm in the place of a PIN.
             pins: checks PINs.
             insurer: decides who pays what, and books it.
             audit: where each change is noted.
@@ -95,10 +99,21 @@ class SettlementDesk:
         self._site_kind: Final = site_kind
         self._zone: Final = zone
         self._means: Final = Means(
-            now=now, insurer=insurer, assertions=assertions, audit=audit, limits=limits, retry_after=_RETRY_AFTER
+            now=now,
+            insurer=insurer,
+            assertions=assertions,
+            staff_assertions=staff_assertions,
+            audit=audit,
+            limits=limits,
+            retry_after=_RETRY_AFTER,
         )
         self._authorizations: Final = Authorizations(
-            unit_of_work=unit_of_work, people=people, assertions=assertions, pins=pins, limits=limits
+            unit_of_work=unit_of_work,
+            people=people,
+            assertions=assertions,
+            staff_assertions=staff_assertions,
+            pins=pins,
+            limits=limits,
         )
         self._upstream: Final = (
             None
@@ -125,7 +140,7 @@ class SettlementDesk:
         claim = await self._unit_of_work.read(partial(self._claim, caller=caller, bill=bill, person_id=proof.person_id))
         quoted = await self._upstream.quote(claim) if self._upstream is not None else None
         row = await self._unit_of_work.write(partial(self._quoted, caller=caller, claim=claim, quoted=quoted))
-        return quote_of(row, authorization, self._limits)
+        return quote_of(row, proof.claims, self._limits)
 
     async def settle(
         self, caller: Caller, *, transaction_id: str, quote_id: str, bill: Bill, authorization: Authorization
@@ -147,8 +162,7 @@ class SettlementDesk:
             authorized_by=await self._authorizations.name(authorization),
         )
         pay = _Payment(caller, transaction_id, digest, quote_id, bill, authorization)
-        is_one_step = isinstance(authorization, FaceAuthorization) and not pin_required(bill, self._limits)
-        if is_one_step and self._upstream is None:
+        if _is_one_step(authorization) and self._upstream is None:
             paid = await self._pay_in_one_step(pay)
         else:
             paid = await self._join(pay)
@@ -224,7 +238,7 @@ class SettlementDesk:
         """Pay with nothing but the writer's one transaction; only when the proof fails is a repetition looked for."""
         try:
             return await self._pay(payment)
-        except CredentialError:
+        except (CredentialError, PinRequiredError):
             # Asked of the writer, behind whatever the first request has put there: what it is about to commit is seen.
             seen = await self._unit_of_work.write(payment.seen_before)
             if seen is None:
@@ -272,6 +286,7 @@ class SettlementDesk:
             bill=payment.bill,
             person_id=proof.person_id,
             claims=proof.claims,
+            staff=proof.staff,
         )
         return await self._unit_of_work.write(lambda connection: settle(connection, order, self._means))
 
@@ -287,6 +302,11 @@ class SettlementDesk:
         if row.ended_at is None:
             raise OutcomeUnknownError(retry_after=_RETRY_AFTER)
         return Reversal(reversed_at=row.ended_at, money_moved_back=bool(row.money_moved_back))
+
+
+def _is_one_step(authorization: Authorization) -> bool:
+    """Return whether one transaction is all there is to do: a face, with nothing beside it to be checked before."""
+    return isinstance(authorization, FaceAuthorization) and not authorization.pin and not authorization.staff_assertion
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,13 +62,14 @@ class AuthorizationMissingError(SettlementError):
 
 
 class PinRequiredError(SettlementError):
-    """The bill is above the PIN-free limit and no PIN came with the face."""
+    """Above the PIN-free limit, and neither a PIN nor, where it may be, a practitioner came with the face."""
 
     reason = "PIN_REQUIRED"
 
-    def __init__(self, *, pin_free_fen: int) -> None:
+    def __init__(self, *, pin_free_fen: int, staff_may_confirm: bool = False) -> None:
         super().__init__(f"above {pin_free_fen} fen")
         self.pin_free_fen = pin_free_fen
+        self.staff_may_confirm = staff_may_confirm
 
 
 class AmountOverLimitError(SettlementError):

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from server.credentials.assertion import AssertionClaims
 from server.settlement.errors import AmountOverLimitError, BillInvalidError, PinRequiredError
-from server.settlement.model import Authorization, Bill, FaceAuthorization
+from server.settlement.model import Bill, FaceAuthorization
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +38,25 @@ def check_bill(bill: Bill, limits: SettlementLimits) -> None:
         raise BillInvalidError(field="not_covered_fen")
 
 
-def pin_required(bill: Bill, limits: SettlementLimits) -> bool:
+def pin_free_fen(claims: AssertionClaims, limits: SettlementLimits) -> int:
+    """Return up to which amount this face pays alone: its own limit, and never beyond the configured one."""
+    return min(claims.pin_free_limit_fen, limits.pin_free_fen)
+
+
+def pin_required(bill: Bill, claims: AssertionClaims, limits: SettlementLimits) -> bool:
     """Return whether a face needs a PIN beside it; the whole bill counts, so the patient can tell beforehand."""
-    return bill.total_fen > limits.pin_free_fen
+    return bill.total_fen > pin_free_fen(claims, limits)
 
 
-def check_pin_given(bill: Bill, authorization: Authorization, limits: SettlementLimits) -> None:
-    """Refuse a face without a PIN above the PIN-free limit.
+def check_confirmed(authorization: FaceAuthorization, claims: AssertionClaims, limits: SettlementLimits) -> None:
+    """Refuse a face that needs a PIN and came without one, or without the practitioner who may stand in for it.
 
     Raises:
         PinRequiredError: the same request with the PIN is welcome; the assertion is not used up.
     """
-    if isinstance(authorization, FaceAuthorization) and pin_required(bill, limits) and not authorization.pin:
-        raise PinRequiredError(pin_free_fen=limits.pin_free_fen)
+    by_staff = bool(authorization.staff_assertion) and claims.staff_may_confirm
+    if not authorization.pin and not by_staff:
+        raise PinRequiredError(pin_free_fen=pin_free_fen(claims, limits), staff_may_confirm=claims.staff_may_confirm)
 
 
 def check_assertion_limit(bill: Bill, amount_limit_fen: int) -> None:

@@ -39,6 +39,8 @@ class FaceAuthorization:
     """The signed token; a secret."""
     pin: str | None = None
     """Looked at only above the PIN-free limit."""
+    staff_assertion: str | None = None
+    """A practitioner's token, in the place of the PIN; a secret. Looked at only where a PIN is needed and none came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class Quote:
     expires_at: datetime
     pin_required: bool
     """True when Settle will ask for a PIN beside the face."""
+    staff_may_confirm: bool
+    """True when a practitioner may confirm in the place of that PIN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

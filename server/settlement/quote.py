@@ -6,9 +6,10 @@ import uuid_utils
 from sqlalchemy import Connection
 
 from server.caller import Caller
+from server.credentials.assertion import AssertionClaims
 from server.settlement.insurers import Claim
 from server.settlement.limits import SettlementLimits, pin_required
-from server.settlement.model import Authorization, Bill, FaceAuthorization, Quote, Shares
+from server.settlement.model import Bill, Quote, Shares
 from server.settlement.store import QuoteRow, insert_quote
 
 # One offset all year since 1991; not an IANA name, because a machine without time zone data must know the day too.
@@ -51,11 +52,13 @@ def keep_quote(
     return row
 
 
-def quote_of(row: QuoteRow, authorization: Authorization, limits: SettlementLimits) -> Quote:
-    """Return the quote as the terminal sees it."""
+def quote_of(row: QuoteRow, claims: AssertionClaims | None, limits: SettlementLimits) -> Quote:
+    """Return the quote as the terminal sees it; without claims a card was shown, which always comes with its PIN."""
+    needs_pin = claims is not None and pin_required(row.bill, claims, limits)
     return Quote(
         quote_id=row.quote_id,
         shares=row.shares,
         expires_at=row.expires_at,
-        pin_required=isinstance(authorization, FaceAuthorization) and pin_required(row.bill, limits),
+        pin_required=needs_pin,
+        staff_may_confirm=claims is not None and needs_pin and claims.staff_may_confirm,
     )

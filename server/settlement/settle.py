@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from device_registry.audit.log import AuditLog
 from server.caller import Caller
 from server.credentials.assertion import AssertionClaims, Assertions
+from server.credentials.staff import StaffAssertions, StaffClaims
 from server.settlement.errors import (
     InsurerRefusedError,
     OutcomeUnknownError,
@@ -39,6 +40,7 @@ class Means:
     now: Callable[[], datetime]
     insurer: Insurer
     assertions: Assertions
+    staff_assertions: StaffAssertions
     audit: AuditLog
     limits: SettlementLimits
     retry_after: timedelta
@@ -57,6 +59,8 @@ class Order:
     person_id: str
     claims: AssertionClaims | None
     """The assertion to use up; None when a card and its PIN were shown."""
+    staff: StaffClaims | None = None
+    """The practitioner's assertion that is used up with it; None when there was a PIN, or no need for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +97,31 @@ def settle(connection: Connection, order: Order, means: Means) -> Paid:
             business_type=order.bill.business_type,
             transaction_id=order.transaction_id,
         )
+    if order.staff is not None:
+        _confirm(connection, order, order.staff, means)
     row = _booked(connection, order, _quote_for(connection, order, now), means, now)
     insert_settlement(connection, row)
     record(connection, means.audit, row, request_id=order.caller.request_id)
     return Paid(row, is_new=True)
+
+
+def _confirm(connection: Connection, order: Order, staff: StaffClaims, means: Means) -> None:
+    """Use up the practitioner's assertion, and note which session it was: who confirmed is to be found for good."""
+    means.staff_assertions.redeem(
+        connection,
+        staff,
+        terminal_id=order.caller.terminal_id,
+        business_type=order.bill.business_type,
+        transaction_id=order.transaction_id,
+    )
+    means.audit.append(
+        connection,
+        actor=f"terminal:{order.caller.terminal_id}",
+        action="settlement.confirmed",
+        subject=order.transaction_id,
+        request_id=order.caller.request_id,
+        details={"practitioner_id": staff.practitioner_id, "session_id": staff.session_id},
+    )
 
 
 def seen_before(

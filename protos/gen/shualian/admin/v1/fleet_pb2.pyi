@@ -63,6 +63,12 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """The terminal was used while its site was closed."""
     FINDING_KIND_MITIGATION_BOUND: _FindingKind.ValueType  # 17
     """The checks wanted to put more terminals out of service than they may within an hour."""
+    FINDING_KIND_FACE_ATTACKS: _FindingKind.ValueType  # 18
+    """Attacks on the face check were suspected again and again."""
+    FINDING_KIND_SEAL_BROKEN: _FindingKind.ValueType  # 19
+    """Frames came that the terminal's own signature does not cover."""
+    FINDING_KIND_CAMERA_DOWNGRADED: _FindingKind.ValueType  # 20
+    """The camera used to promise infrared or depth, and does so no more."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What is wrong."""
@@ -103,6 +109,12 @@ FINDING_KIND_OFF_HOURS_USE: FindingKind.ValueType  # 16
 """The terminal was used while its site was closed."""
 FINDING_KIND_MITIGATION_BOUND: FindingKind.ValueType  # 17
 """The checks wanted to put more terminals out of service than they may within an hour."""
+FINDING_KIND_FACE_ATTACKS: FindingKind.ValueType  # 18
+"""Attacks on the face check were suspected again and again."""
+FINDING_KIND_SEAL_BROKEN: FindingKind.ValueType  # 19
+"""Frames came that the terminal's own signature does not cover."""
+FINDING_KIND_CAMERA_DOWNGRADED: FindingKind.ValueType  # 20
+"""The camera used to promise infrared or depth, and does so no more."""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
 class _Severity:

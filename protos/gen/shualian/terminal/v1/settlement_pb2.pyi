@@ -287,10 +287,13 @@ class PreSettleResponse(_message.Message):
     SHARES_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     PIN_REQUIRED_FIELD_NUMBER: _builtins.int
+    STAFF_MAY_CONFIRM_FIELD_NUMBER: _builtins.int
     quote_id: _builtins.str
     """UUIDv7 of the quote; Settle names it."""
     pin_required: _builtins.bool
     """True when Settle will ask for a PIN beside the face."""
+    staff_may_confirm: _builtins.bool
+    """True when a practitioner may confirm in the place of that PIN (see FaceAuthorization.staff_assertion)."""
     @_builtins.property
     def shares(self) -> Global___Shares:
         """Who would pay what."""
@@ -306,10 +309,11 @@ class PreSettleResponse(_message.Message):
         shares: Global___Shares | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         pin_required: _builtins.bool = ...,
+        staff_may_confirm: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "shares", b"shares"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "pin_required", b"pin_required", "quote_id", b"quote_id", "shares", b"shares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "pin_required", b"pin_required", "quote_id", b"quote_id", "shares", b"shares", "staff_may_confirm", b"staff_may_confirm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
