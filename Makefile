@@ -1,6 +1,6 @@
 # The menu. `make` prints it.
 .DEFAULT_GOAL := menu
-.PHONY: menu setup softhsm promtool protos lock format check test system bench docs demo clean
+.PHONY: menu setup softhsm promtool protos lock format check test system fuzz bench docs demo clean
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -69,6 +69,14 @@ test: setup ## every test, with the coverage bound of the domain packages
 
 system: setup ## the system tests alone: real processes, real sockets
 	$(BIN)/pytest -n 2 --dist loadfile tests/system
+
+FUZZ := $(CACHE)/fuzz
+SECONDS := 600
+
+fuzz: setup ## fuzz what terminals send, ten minutes each (make fuzz SECONDS=60)
+	@mkdir -p $(FUZZ) && $(BIN)/python -m tests.fuzz.seeds $(FUZZ)
+	$(BIN)/python -m tests.fuzz.decoding $(FUZZ)/decoding -max_total_time=$(SECONDS) -rss_limit_mb=3000
+	$(BIN)/python -m tests.fuzz.conversation $(FUZZ)/conversation -max_total_time=$(SECONDS) -rss_limit_mb=3000
 
 bench: setup ## measure each promise beside its yardstick
 	$(BIN)/shualian bench
