@@ -136,7 +136,7 @@ def _bare_calls(
     stages = replace(
         pipeline.stages,
         detector=replace(pipeline.stages.detector, model=recorded(pipeline.stages.detector.model)),
-        embedder=replace(pipeline.stages.embedder, model=recorded(pipeline.stages.embedder.model)),
+        embedder=replace(pipeline.stages.embedder, parts=tuple(map(recorded, pipeline.stages.embedder.parts))),
         passive=replace(pipeline.stages.passive, model=recorded(pipeline.stages.passive.model)),
     )
     _session_ms(replace(pipeline, stages=stages), frames, template)

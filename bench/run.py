@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from bench import enrollments, face_pipeline, fleet, handshakes, revocation, rpc, settle_commit
+from bench import enrollments, face_pipeline, fleet, handshakes, identification, revocation, rpc, settle_commit
 from bench.deployment import BenchError
 
 Measurement = Callable[[bool], Mapping[str, object]]
@@ -14,6 +14,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "rpc": rpc.measure,
     "settle": settle_commit.measure,
     "face": face_pipeline.measure,
+    "identification": identification.measure,
     "handshakes": handshakes.measure,
     "enrollments": enrollments.measure,
     "fleet": fleet.measure,
@@ -29,6 +30,9 @@ TARGETS: Mapping[str, tuple[float, bool]] = {
     "heartbeat_ratio": (0.60, True),
     "settle_commit_ratio": (1.0, True),
     "face_pipeline_ratio": (1.15, False),
+    "identification_ratio": (1.5, False),
+    "identification_recall": (1.0, True),
+    "identification_p50_ms": (12, False),
     "fleet_rss_kib_each": (110, False),
     "fleet_back_after_restart_seconds": (30, False),
     "fleet_back_after_crash_seconds": (30, False),

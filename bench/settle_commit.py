@@ -28,9 +28,11 @@ from sqlalchemy import Connection, Engine, event, insert
 from uuid_utils import uuid7
 
 from device_registry.audit.log import AuditLog
+from face_pipeline.template_keys import HeldKeys
 from server.caller import Caller
 from server.credentials import Assertions, People, Pins
 from server.credentials.identity import checksum
+from server.credentials.staff import StaffAssertions
 from server.settlement import (
     Account,
     AccountKind,
@@ -79,15 +81,12 @@ class World:
             now=self.now,
             index_key=secrets.token_bytes(32),
             data_key=self.data_key,
-            template_key=secrets.token_bytes(32),
+            template_keys=HeldKeys(secrets.token_bytes(32)),
             audit=self.audit,
         )
-        self.assertions = Assertions(
-            now=self.now,
-            signing_key=generate_private_key(SECP256R1()),
-            key_id="bench",
-            lifetime=timedelta(seconds=120),
-        )
+        key, lifetime = generate_private_key(SECP256R1()), timedelta(seconds=120)
+        self.assertions = Assertions(now=self.now, signing_key=key, key_id="bench", lifetime=lifetime)
+        self.staff_assertions = StaffAssertions(now=self.now, signing_key=key, key_id="bench", lifetime=lifetime)
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[tuple[SettlementDesk, UnitOfWork]]:
@@ -106,6 +105,7 @@ class World:
             now=self.now,
             people=self.people,
             assertions=self.assertions,
+            staff_assertions=self.staff_assertions,
             pins=pins,
             insurer=LocalInsurer(rules=load_rules(), ledger=self.ledger),
             audit=self.audit,
@@ -173,6 +173,8 @@ class World:
             purpose="PURPOSE_VERIFY",
             business_type=OUTPATIENT,
             amount_limit_fen=50_000,
+            pin_free_limit_fen=50_000,
+            staff_may_confirm=False,
         )
         transaction_id = str(uuid7())
         bill = Bill(

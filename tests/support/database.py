@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import psycopg
 from sqlalchemy import Connection, Engine, inspect, make_url
 
-from server.store import UnitOfWork, migrate, open_engine
+from server.store import UnitOfWork, migrate, open_engine, open_reader
 from server.store.engine import BUSY_TIMEOUT
 from server.store.postgresql import WRITE_LOCK
 from server.store.writer import Batch
@@ -115,6 +115,12 @@ class PostgresqlDatabase:
     def another_engine(self, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Engine:
         """Connect once more."""
         engine = open_engine(self.url, busy_timeout=busy_timeout)
+        self._opened.append(engine.dispose)
+        return engine
+
+    def another_reader(self) -> Engine:
+        """Connect once more, to read."""
+        engine = open_reader(self.engine)
         self._opened.append(engine.dispose)
         return engine
 

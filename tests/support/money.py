@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from device_registry.audit.log import AuditLog
+from face_pipeline.template_keys import HeldKeys
 from server.caller import Caller
 from server.credentials import Assertions, InsuredPerson, People, Pins
 from server.credentials.identity import checksum
+from server.credentials.staff import StaffAssertions
 from server.settlement import (
     Account,
     AccountKind,
@@ -89,6 +91,7 @@ class Money:
     clock: Clock
     people: People
     assertions: Assertions
+    staff_assertions: StaffAssertions
     pins: Pins
     audit: AuditLog
     ledger: Ledger
@@ -105,7 +108,10 @@ class Money:
         self,
         *,
         amount_limit_fen: int = 5_000_000,
+        pin_free_limit_fen: int = 50_000,
+        staff_may_confirm: bool = False,
         pin: str | None = None,
+        staff_assertion: str | None = None,
         terminal_id: str | None = None,
         person: InsuredPerson | None = None,
         business_type: int = OUTPATIENT,
@@ -121,9 +127,11 @@ class Money:
                 purpose=purpose,
                 business_type=business_type,
                 amount_limit_fen=amount_limit_fen,
+                pin_free_limit_fen=pin_free_limit_fen,
+                staff_may_confirm=staff_may_confirm,
             )
         )
-        return FaceAuthorization(assertion=issued.token, pin=pin)
+        return FaceAuthorization(assertion=issued.token, pin=pin, staff_assertion=staff_assertion)
 
     async def a_quote(self, bill: Bill, authorization: FaceAuthorization | CardAuthorization | BareIdNumber) -> Quote:
         """Ask for a quote."""
@@ -174,6 +182,7 @@ class Money:
             now=self.clock.now,
             people=self.people,
             assertions=self.assertions,
+            staff_assertions=self.staff_assertions,
             pins=self.pins,
             insurer=insurer,
             audit=self.audit,
@@ -209,15 +218,12 @@ async def a_settlement_desk(
         now=clock.now,
         index_key=secrets.token_bytes(32),
         data_key=data_key,
-        template_key=secrets.token_bytes(32),
+        template_keys=HeldKeys(secrets.token_bytes(32)),
         audit=audit,
     )
-    assertions = Assertions(
-        now=clock.now,
-        signing_key=generate_private_key(SECP256R1()),
-        key_id="test",
-        lifetime=timedelta(seconds=120),
-    )
+    signing_key, lifetime = generate_private_key(SECP256R1()), timedelta(seconds=120)
+    assertions = Assertions(now=clock.now, signing_key=signing_key, key_id="test", lifetime=lifetime)
+    staff_assertions = StaffAssertions(now=clock.now, signing_key=signing_key, key_id="test", lifetime=lifetime)
     async with a_unit_of_work(engine) as unit_of_work:
         pins = Pins(
             unit_of_work=unit_of_work,
@@ -256,6 +262,7 @@ async def a_settlement_desk(
             clock=clock,
             people=people,
             assertions=assertions,
+            staff_assertions=staff_assertions,
             pins=pins,
             audit=audit,
             ledger=ledger,

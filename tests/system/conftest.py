@@ -11,6 +11,7 @@ from tests.support.visitors import CARD_NUMBER, LIN
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Return a running platform, as a process, that knows one person with face, card and PIN."""
-    with a_deployment(tmp_path_factory.mktemp("shared"), face_stalled_after="4s") as deployment:
+    settings = {"face_stalled_after": "4s", "face_gallery_scope": "region", "face_failures_per_claim_max": "1000"}
+    with a_deployment(tmp_path_factory.mktemp("shared"), **settings) as deployment:
         add_visitor(deployment, LIN, card_number=CARD_NUMBER)
         yield deployment

@@ -82,6 +82,26 @@ def test_i05_the_repeated_request_got_the_same_receipt_and_moved_no_money(
 
 
 @pytest.mark.timeout(SECONDS_MAX + 10)
+def test_what_stands_behind_a_face_decides_what_it_is_good_for(
+    demo: tuple[int, dict[str, dict[str, Any]], Path],
+) -> None:
+    _, lines, _ = demo
+
+    assert lines["face"]["sealed"]
+    assert lines["face"]["pin_free_limit_fen"] > lines["colour_only"]["pin_free_limit_fen"] > 0
+    assert (lines["unmoved"]["actions"], lines["unmoved"]["pin_free_limit_fen"]) == ([], 0)
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
+def test_i09_whoever_only_looked_like_the_person_was_refused(demo: tuple[int, dict[str, dict[str, Any]], Path]) -> None:
+    _, lines, _ = demo
+
+    pretenders = ("flat_photo", "cut_out", "screen_replay", "virtual_camera")
+    assert {lines[step]["outcome"] for step in pretenders} == {"SPOOF_SUSPECTED"}
+    assert lines["wrong_person"]["outcome"] == "NOT_MATCHED"
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_i02_the_revoked_terminal_lost_its_stream_within_one_second(
     demo: tuple[int, dict[str, dict[str, Any]], Path],
 ) -> None:
@@ -96,13 +116,13 @@ def test_i07_nothing_personal_is_left_in_clear_in_what_the_platform_wrote(
 ) -> None:
     _, _, kept = demo
 
-    from server.demo.stage import CARD_NUMBER, ID_NUMBER, PERSON_NAME  # noqa: PLC0415 - the example of this test alone
+    from server.demo.stage import CARD_NUMBER, DOCTOR_NAME, ID_NUMBER, PERSON_NAME  # noqa: PLC0415 - the example of this test alone
 
     written = [path for path in (*(kept / "platform").rglob("*"), kept / "platform.log") if path.is_file()]
     found = [
         (path.name, secret)
         for path in written
-        for secret in (CARD_NUMBER, ID_NUMBER, PERSON_NAME)
+        for secret in (CARD_NUMBER, ID_NUMBER, PERSON_NAME, DOCTOR_NAME)
         if secret.encode() in path.read_bytes()
     ]
     assert len(written) >= 8

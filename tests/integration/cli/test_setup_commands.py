@@ -98,7 +98,7 @@ def test_pages_are_written_and_a_stale_one_is_named(ask: Ask, tmp_path: Path) ->
 
 def test_what_to_do_next_is_only_told_for_reasons_that_exist() -> None:
     from server.errors import ANSWERS  # noqa: PLC0415 - slow, and this test alone needs it
-    from server.keyring import KeyFileMissingError  # noqa: PLC0415 - as above
+    from server.secret_files import KeyFileMissingError  # noqa: PLC0415 - as above
     from server.settings import ConfigError  # noqa: PLC0415 - as above
 
     reasons = {getattr(kind, "reason", "") for kind in (*ANSWERS, KeyFileMissingError, ConfigError)}

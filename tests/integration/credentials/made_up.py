@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from device_registry.audit.log import AuditLog
 from face_pipeline.frames import Template
+from face_pipeline.template_keys import HeldKeys
 from server.credentials import Assertions, InsuredPerson, People
 from server.credentials.identity import checksum
 from tests.support.clock import Clock
@@ -42,7 +43,14 @@ def a_credentials_bench(*, lifetime: timedelta = timedelta(seconds=120)) -> Cred
     return CredentialsBench(
         clock=clock,
         audit=audit,
-        people=People(now=clock.now, index_key=INDEX_KEY, data_key=DATA_KEY, template_key=TEMPLATE_KEY, audit=audit),
+        people=People(
+            now=clock.now,
+            index_key=INDEX_KEY,
+            data_key=DATA_KEY,
+            template_keys=HeldKeys(TEMPLATE_KEY),
+            audit=audit,
+            site_people_max=3,
+        ),
         assertions=Assertions(now=clock.now, signing_key=signing_key, key_id=KEY_ID, lifetime=lifetime),
         signing_key=signing_key,
     )

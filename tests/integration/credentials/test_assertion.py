@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import IntegrityError
 
 from server.credentials import Assertions
@@ -25,6 +25,8 @@ from server.credentials.errors import (
     AssertionUsedError,
     FaceAssertionError,
 )
+from server.credentials.token import Tokens
+from server.store.tables.people import face_assertions
 from tests.integration.credentials.made_up import KEY_ID, CredentialsBench, a_credentials_bench, a_person
 from tests.support.clock import Clock
 from tests.support.database import Database, a_unit_of_work
@@ -54,6 +56,8 @@ def an_assertion(bench: CredentialsBench, connection: Connection, *, session_id:
         person_id=person.person_id,
         purpose="VERIFY",
         amount_limit_fen=50_000,
+        pin_free_limit_fen=20_000,
+        staff_may_confirm=True,
         **HERE,
     ).token
 
@@ -162,8 +166,15 @@ def test_i04_an_assertion_is_good_at_its_own_terminal_and_business_alone(
 
 @pytest.mark.parametrize(
     "change",
-    [{"person_id": "p-2"}, {"session_id": "s-2"}, {"purpose": "ACTIVATE"}, {"amount_limit_fen": 50_001}],
-    ids=["person", "session", "purpose", "limit"],
+    [
+        {"person_id": "p-2"},
+        {"session_id": "s-2"},
+        {"purpose": "ACTIVATE"},
+        {"amount_limit_fen": 50_001},
+        {"pin_free_limit_fen": 20_001},
+        {"staff_may_confirm": False},
+    ],
+    ids=["person", "session", "purpose", "limit", "pin-free", "staff"],
 )
 def test_i04_claims_that_differ_from_what_was_decided_pay_nothing(
     engine: Engine, bench: CredentialsBench, change: dict[str, Any]
@@ -174,6 +185,33 @@ def test_i04_claims_that_differ_from_what_was_decided_pay_nothing(
 
         with pytest.raises(AssertionForeignError):
             bench.assertions.redeem(connection, dataclasses.replace(claims, **change), transaction_id="tx-1", **HERE)
+
+
+def test_an_assertion_of_the_release_before_pays_with_the_pin_alone(engine: Engine, bench: CredentialsBench) -> None:
+    """A replica that is not renewed yet says nothing of PIN and staff, neither in the token nor in the row."""
+    tokens = Tokens(signing_key=bench.signing_key, key_id=KEY_ID, token_type="face-assertion+jwt")
+    with engine.begin() as connection:
+        now = bench.clock.now().replace(microsecond=0)
+        person_id = a_person(bench.people, connection, serial=1).person_id
+        connection.execute(
+            insert(face_assertions).values(
+                assertion_id="a-1", terminal_id="t-1", session_id="s-1", person_id=person_id, purpose="VERIFY",
+                business_type=1301, amount_limit_fen=50_000, issued_at=now, expires_at=now + timedelta(seconds=120),
+            )
+        )  # fmt: skip
+        seconds = int(now.timestamp())
+        token = tokens.signed(
+            terminal_id="t-1",
+            claims={
+                "sub": person_id, "jti": "a-1", "iat": seconds, "exp": seconds + 120, "session": "s-1",
+                "purpose": "VERIFY", "business_type": 1301, "limit_fen": 50_000,
+            },
+        )  # fmt: skip
+
+        claims = bench.assertions.check(connection, token, **HERE)
+        bench.assertions.redeem(connection, claims, transaction_id="tx-1", **HERE)
+
+    assert (claims.pin_free_limit_fen, claims.staff_may_confirm) == (0, False)
 
 
 def test_i12_who_knows_all_about_a_person_but_has_no_decision_pays_nothing(

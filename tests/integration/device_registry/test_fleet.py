@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 
 from device_registry import Site, Terminal, TerminalClass, TerminalState
 from device_registry.errors import FieldInvalidError
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
 from device_registry.fleet.finding import FindingFilter, FindingKind, FindingState, Mitigation, Severity
 from device_registry.fleet.findings import Findings
 from device_registry.fleet.fleet import Fleet, FleetReport
@@ -28,10 +29,20 @@ class Uses:
     """Remembers when terminals were used, in place of the books of faces and money."""
 
     at: dict[str, datetime] = field(default_factory=dict)
+    attacks: dict[str, FaceAttacksSeen] = field(default_factory=dict)
+    cameras: dict[str, CameraPast] = field(default_factory=dict)
 
     def last_uses(self, connection: Connection, *, since: datetime) -> Mapping[str, datetime]:  # noqa: ARG002 - the port's signature
         """Return what the test wrote down."""
         return {terminal_id: at for terminal_id, at in self.at.items() if at >= since}
+
+    def face_attacks(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceAttacksSeen]:  # noqa: ARG002 - as above
+        """Return what the test wrote down, as far as it is not over."""
+        return {name: seen for name, seen in self.attacks.items() if (seen.last_attack_at or since) >= since}
+
+    def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:  # noqa: ARG002 - as above
+        """Return what the test wrote down."""
+        return self.cameras
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,3 +352,24 @@ def a_fleet_of(count: int, connection: Connection, bench: RegistryBench) -> None
             for number in numbers
         ],
     )
+
+
+def test_attacks_on_the_face_check_open_a_finding_and_leave_the_terminal_in_service(
+    fleet: FleetBench, connection: Connection
+) -> None:
+    terminal = a_terminal(connection, fleet.registry.registry)
+    fleet.comes(connection, terminal)
+    now = fleet.registry.clock.now()
+    fleet.uses.attacks[terminal.terminal_id] = FaceAttacksSeen(
+        sessions=40, attacks=30, seals_broken=2, last_attack_at=now, last_seal_broken_at=now
+    )
+    fleet.uses.cameras[terminal.terminal_id] = CameraPast(solid_sessions=80, lacking_sessions=40, modalities=("DEPTH",))
+
+    report = fleet.audit(connection)
+
+    found = {kind for kind, _ in fleet.kinds(connection)}
+    assert found == {FindingKind.FACE_ATTACKS, FindingKind.SEAL_BROKEN, FindingKind.CAMERA_DOWNGRADED}
+    assert list(report.mitigated) == []
+    assert fleet.registry.registry.terminal(connection, terminal.terminal_id).state is TerminalState.ACTIVE
+    fleet.uses.cameras.clear()
+    assert fleet.audit(connection).cleared == 1  # the camera is back; what happened waits for a person

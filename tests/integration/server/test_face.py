@@ -50,7 +50,7 @@ async def test_a_living_person_is_matched_and_gets_an_assertion(
     assert seen.decision.liveness.band == face_pb2.LIVENESS_BAND_CLEAR
     assert seen.decision.person.name == "林*"
     assert seen.decision.assertion.count(".") == 2
-    assert seen.decision.pin_free_limit_fen == 50_000
+    assert seen.decision.pin_free_limit_fen == 20_000  # one colour camera: server/faces/rules.toml
     assert not seen.decision.other_ways
     assert len(seen.accepted.challenge.nonce) == 32
     assert seen.guidance
@@ -273,3 +273,48 @@ async def test_i02_a_revocation_ends_a_face_session_within_one_second(
         assert refusal(error).reason == "TERMINAL_REVOKED"
     await asyncio.sleep(0)
     assert running.counted("face_sessions_open") == 0
+
+
+async def test_i11_sessions_for_one_claim_that_lead_to_nobody_are_bounded_whoever_is_claimed() -> None:
+    async with a_platform(face={"failures_per_claim_max": 2}) as running:
+        await insured(running, LIN)
+        terminals = [await an_enrolled_terminal(running, serial_number=f"SL-{number}") for number in range(3)]
+        refusals = []
+        for claimed in (LIN, MA):  # one of them is known here
+            for terminal in terminals:
+                async with terminal.channel() as channel:
+                    call = face_call(channel)
+                    await call.write(start(claimed))
+                    if terminal is not terminals[-1]:
+                        assert (await call.read()).WhichOneof("step") == "accepted"
+                        call.cancel()  # nobody was matched
+                        continue
+                    refusals.append(refusal(await call.refused()))
+
+        known, unknown = refusals
+        assert known.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert known.reason == "FACE_TRIES_SPENT"
+        assert known.metadata["other_ways"] == "CARD_AND_PIN,COUNTER"
+        assert known.retry_after
+        assert (known.reason, known.metadata, known.text) == (unknown.reason, unknown.metadata, unknown.text)
+
+
+async def test_a_frame_of_three_large_pictures_fits_into_a_message(
+    running: RunningPlatform, terminal: EnrolledTerminal
+) -> None:
+    largest = bytes(running.platform.config.face.frame_bytes_max)
+    message = frame(1, largest)
+    message.frame.pictures.add(modality=face_pb2.MODALITY_NIR, encoding=face_pb2.ENCODING_JPEG, data=largest)
+    message.frame.pictures.add(
+        modality=face_pb2.MODALITY_DEPTH, encoding=face_pb2.ENCODING_PNG_MILLIMETRES, data=largest
+    )
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(LIN))
+        await call.read()
+        await call.write(message)
+        await call.write(frame(2, frames_at_rest(LIN, 1)[0]))
+
+        assert (await call.read()).WhichOneof("step") == "guidance"
+        assert running.counted("face_frames_total", result="UNUSABLE") == 1
+        call.cancel()

@@ -15,8 +15,9 @@ from face_pipeline import ModelMissingError
 from monitoring.metrics import Metrics
 from server import wiring
 from server.config import Config
-from server.keyring import KeyFileExposedError, KeyFileMissingError, make_keys, read_keys
+from server.keyring import make_keys, read_keys
 from server.platform import build
+from server.secret_files import KeyFileExposedError, KeyFileMissingError
 from server.wiring import build_domain
 from tests.support.platform import a_config
 

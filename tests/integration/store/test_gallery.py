@@ -9,13 +9,14 @@ from sqlalchemy import insert, update
 from face_pipeline.errors import TemplateSealError
 from face_pipeline.frames import Template
 from face_pipeline.gallery import MemoryTemplateStore, TemplateStore
+from face_pipeline.template_keys import HeldKeys
 from server.store.gallery import SqlTemplateStore
 from server.store.tables.gallery import face_templates
 from server.store.tables.people import insured_people
 from tests.support.clock import Clock
 from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase
 
-KEY = bytes(range(32))
+KEYS = HeldKeys(bytes(range(32)))
 
 
 def a_template(seed: int = 1) -> Template:
@@ -26,13 +27,13 @@ def a_template(seed: int = 1) -> Template:
 @pytest.fixture(params=["memory", "sqlite_database", "postgresql_database"])
 def gallery(request: pytest.FixtureRequest) -> Iterator[TemplateStore]:
     if request.param == "memory":
-        yield MemoryTemplateStore(key=KEY)
+        yield MemoryTemplateStore(keys=KEYS)
         return
     database: SqliteDatabase | PostgresqlDatabase = request.getfixturevalue(request.param)
     with database.engine.begin() as connection:
         for person_id in ("p-1", "p-2"):
             connection.execute(insert(insured_people).values(**a_person_row(person_id)))
-        yield SqlTemplateStore(connection, key=KEY, now=Clock().now)
+        yield SqlTemplateStore(connection, keys=KEYS, now=Clock().now)
 
 
 def a_person_row(person_id: str) -> dict[str, object]:
@@ -83,12 +84,12 @@ def test_i07_a_template_rests_encrypted_and_bound_to_its_person(database: Databa
     with database.engine.begin() as connection:
         for person_id in ("p-1", "p-2"):
             connection.execute(insert(insured_people).values(**a_person_row(person_id)))
-        SqlTemplateStore(connection, key=KEY, now=Clock().now).put("p-1", a_template())
+        SqlTemplateStore(connection, keys=KEYS, now=Clock().now).put("p-1", a_template())
     written = database.bytes_on_disk()
     with database.engine.begin() as connection:
         connection.execute(update(face_templates).values(person_id="p-2"))
         with pytest.raises(TemplateSealError):
-            SqlTemplateStore(connection, key=KEY, now=Clock().now).get("p-2")
+            SqlTemplateStore(connection, keys=KEYS, now=Clock().now).get("p-2")
 
     numbers = a_template().embedding
     assert b"sface-2021dec" in written  # the row is there

@@ -8,7 +8,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.dashboards import identity, platform
+from monitoring.dashboards import faces, identity, platform
 from monitoring.dashboards.__main__ import dashboards
 from monitoring.dashboards.__main__ import main as write_dashboards
 from monitoring.exporter import exposition, watch_process
@@ -23,7 +23,10 @@ RULES = [
     for rule in group["rules"]
 ]
 QUERIES = [
-    query for row in (*platform.ROWS, *identity.ROWS) for panel in row.panels for query in panel.queries.values()
+    query
+    for row in (*platform.ROWS, *identity.ROWS, *faces.ROWS)
+    for panel in row.panels
+    for query in panel.queries.values()
 ]
 QUERIES += [rule["expr"] for rule in RULES]
 LABELS_OF = {series: definition.labels for definition in Metrics().definitions for series in definition.series}
@@ -97,7 +100,7 @@ def test_a_query_asks_only_for_metrics_and_labels_that_exist(query: str) -> None
 
 def test_the_dashboards_on_disk_are_the_ones_the_code_describes() -> None:
     assert write_dashboards(["--check"]) == 0
-    assert [path.name for path in dashboards()] == ["platform.json", "identity.json"]
+    assert [path.name for path in dashboards()] == ["platform.json", "identity.json", "faces.json"]
 
 
 def test_each_alert_says_what_it_means_and_what_to_do() -> None:

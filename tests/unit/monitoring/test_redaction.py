@@ -41,6 +41,7 @@ CARD = "SD7730214459"
 TOKEN = "q7Jx2nVb8KpL4sTz9WcR3mYd6FgH1aEu"  # noqa: S105 - made up
 TICKET = "Zk3vQm8RtY1wXc6BnH5jLp0sDf2gAe7u"
 JWS = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzZWNyZXQtcGVyc29uIn0.c2lnbmF0dXJlLW9mLXRoZS1hc3NlcnRpb24"
+LAST_FOUR = "731X"
 FRAME = b"\xff\xd8\xff\xe0FRAMEMARK\x00\x10JFIF\x9c\x81\xa0\xb7\xc1\x00\x01"
 PERSONAL = {
     "name": NAME,
@@ -50,6 +51,8 @@ PERSONAL = {
     "token": TOKEN,
     "ticket": TICKET,
     "assertion": JWS,
+    "staff_assertion": JWS,
+    "value": LAST_FOUR,
 }
 TRACES = (
     NAME,
@@ -60,6 +63,7 @@ TRACES = (
     TICKET,
     JWS,
     JWS.split(".")[1],
+    LAST_FOUR,
     "FRAMEMARK",
     "RlJBTUVNQVJL",
     "JFIF",
@@ -100,7 +104,9 @@ def _filled(descriptor: Descriptor, branch: int) -> Message:
         ):
             continue
         values = [_value(field, branch)]
-        if field.is_repeated:
+        if field.message_type and field.message_type.GetOptions().map_entry:
+            getattr(message, field.name)["zh"] = "plain"
+        elif field.is_repeated:
             getattr(message, field.name).extend(values)
         elif field.message_type:
             getattr(message, field.name).CopyFrom(values[0])

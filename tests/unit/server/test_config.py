@@ -50,7 +50,7 @@ def test_all_mistakes_are_told_at_once_with_the_nearest_name(tmp_path: Path) -> 
         "unknown key data_dri; did you mean data_dir?",
         "http.port: must be a whole number",
         "registry.token_lifetime: 5s is outside 1min to 7d",
-        "face.similarity_min: nan is outside 0.363 to 0.9",
+        "face.similarity_min: nan is outside 0.33 to 0.9",
         "log.level: must be one of debug, info, warning, error",
     )
 
