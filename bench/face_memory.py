@@ -9,7 +9,6 @@ holds the fewest it can, and is full long before the first reading that counts.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,10 +17,11 @@ from typing import Final
 
 import grpc
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.deployment import Deployment, Settings, a_deployment
 from bench.face_reels import Reel, reels
-from bench.face_window import FaceTerminal, a_face_terminal, in_turn, made_up_people
+from bench.face_window import FaceTerminal, Sitting, a_face_terminal, in_turn, made_up_people
 from bench.terminals import enrolled
 from face_pipeline import FacePipeline, FacePolicy, load_manifest, portrait
 from server.config import load_config
@@ -35,6 +35,7 @@ FRAMES_PER_SECOND: Final = 15
 WARM_UP: Final = 0.25
 """The part of all sessions before the first reading that counts: caches, pools and the prints' memory fill."""
 READINGS: Final = 200
+PAUSE_SECONDS: Final = 0.02
 NO_PICTURE: Final = b"\xff\xd8 no picture"
 SETTINGS: Final[Settings] = {
     "face.replay_prints_max": 1_000,
@@ -53,11 +54,8 @@ class End(StrEnum):
     NO_PICTURES = "no_pictures"
 
 
-ENDS: Final = (*4 * (End.EXPIRED, End.ABANDONED, End.NO_PICTURES), End.VERDICT)[::-1] * 3 + 11 * (
-    End.EXPIRED,
-    End.ABANDONED,
-)
-"""Three of 61 end with a match, which costs as much as ten others."""
+ENDS: Final = (End.VERDICT, *10 * (End.EXPIRED, End.ABANDONED, End.NO_PICTURES))
+"""A match costs as much as ten others."""
 
 
 @dataclass(slots=True)
@@ -68,7 +66,7 @@ class Readings:
     kib: list[int] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def settled(self, warm_up: float) -> "tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]":
+    def settled(self, warm_up: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return sessions and KiB after the warm-up."""
         sessions, kib = np.array(self.sessions, np.float64), np.array(self.kib, np.float64)
         counts = sessions >= warm_up * sessions[-1]
@@ -129,7 +127,7 @@ async def _ended(terminal: FaceTerminal, id_number: str, reel: Reel, end: End) -
             return (await sitting.decided()).outcome
         case End.ABANDONED:
             await sitting.show()
-            await asyncio.sleep(0.02)  # the frame is being looked at
+            await asyncio.sleep(PAUSE_SECONDS)  # the frame is being looked at
             sitting.call.cancel()
             return "ABANDONED"
         case End.EXPIRED:
@@ -143,3 +141,12 @@ async def _ended(terminal: FaceTerminal, id_number: str, reel: Reel, end: End) -
             finally:
                 showing.cancel()
                 await asyncio.gather(showing, return_exceptions=True)
+
+
+async def _show_nothing(sitting: Sitting) -> None:
+    """Show a frame, and then bytes that are none."""
+    with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # decided; whoever reads knows
+        await sitting.show()
+        while True:
+            await sitting.show(NO_PICTURE)
+            await asyncio.sleep(PAUSE_SECONDS)

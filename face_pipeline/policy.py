@@ -164,8 +164,8 @@ class FacePolicy:
     # Identification: one among the people of a site (DESIGN 9).
     similarity_identify: float = 0.46
     """cosine, both models fused. On the development set (386 probes, 320 people, 248,217 impostor pairs) nobody else
-    came above 0.443; FAR falls to a quarter every 0.02 there, so about 1e-6 here: one wrong candidate in 1,000 visits to
-    a site of 1,000. SFace alone wants 0.50 (DESIGN 9)"""
+    came above 0.443; FAR falls to a quarter every 0.02 there, so about 1e-6 here: one wrong candidate in 1,000 visits
+    to a site of 1,000. SFace alone wants 0.50 (DESIGN 9)"""
     identify_margin: float = 0.10
     """cosine by which somebody may be less alike than the best and still be the one: twins, and one person badly lit"""
     identify_candidates_max: int = 5
