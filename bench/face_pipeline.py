@@ -28,7 +28,7 @@ from face_pipeline import (
     load_manifest,
     portrait,
 )
-from face_pipeline.runtime import LoadedModel, OnnxSession
+from face_pipeline.models.runtime import LoadedModel, OnnxSession
 from mock_terminal.camera import Camera, Portrait, encode
 from server.config import load_config
 

@@ -208,9 +208,7 @@ def opening(id_number: str, *, frames_per_second: int, cannot_move: bool = False
             business_type=types_pb2.BUSINESS_TYPE_OUTPATIENT_SETTLEMENT,
             claimed_identity=types_pb2.ClaimedIdentity(id_number=id_number, name=NAME),
             consent=face_pb2.Consent(granted=True, text_version="2026-01", given_at=stamp(datetime.now(UTC))),
-            camera=face_pb2.CameraAbilities(
-                width_px=FRAME[0], height_px=FRAME[1], frames_per_second=frames_per_second
-            ),
+            camera=face_pb2.CameraAbilities(width_px=FRAME[0], height_px=FRAME[1], frames_per_second=frames_per_second),
             cannot_move=cannot_move,
         )
     )

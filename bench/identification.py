@@ -161,8 +161,8 @@ def _another_look(row: Matrix, generator: np.random.Generator) -> Matrix:
 
 def _real(folder: Path) -> Matrix:
     """Return the templates of the pictures in a folder: of the largest face in each, whatever its quality."""
-    from face_pipeline.alignment import aligned_crop  # noqa: PLC0415 - only where pictures are given
-    from face_pipeline.decode import decode_portrait  # noqa: PLC0415 - as above
+    from face_pipeline.picture.alignment import aligned_crop  # noqa: PLC0415 - only where pictures are given
+    from face_pipeline.picture.decode import decode_portrait  # noqa: PLC0415 - as above
     from server.config import load_config  # noqa: PLC0415 - as above
     from server.faces.loading import load_faces  # noqa: PLC0415 - as above
 

@@ -31,11 +31,11 @@ from rich.table import Table
 
 from bench.deployment import BenchError
 from face_pipeline import FacePipeline, FacePolicy, ModelError, load_manifest
-from face_pipeline.alignment import aligned_crop
-from face_pipeline.decode import decode_portrait
 from face_pipeline.evaluation.errors import EvaluationError
 from face_pipeline.evaluation.folders import Pair, read_images, read_pairs
 from face_pipeline.evaluation.rates import Trials, threshold_at
+from face_pipeline.picture.alignment import aligned_crop
+from face_pipeline.picture.decode import decode_portrait
 from server.config import load_config
 
 PEER_FILES: Final = (

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_pipeline import FacePipeline, FacePolicy, load_manifest, portrait
-from face_pipeline.detection import reduced
 from face_pipeline.frames import Image
-from face_pipeline.replay import PRINT_BYTES, ReplayMemory, frame_print
+from face_pipeline.liveness.replay import PRINT_BYTES, ReplayMemory, frame_print
+from face_pipeline.picture.detection import reduced
 from mock_terminal.camera import Camera, Portrait, encode
 from server.config import load_config
 

@@ -41,11 +41,11 @@ from face_pipeline import (
     load_manifest,
     portrait,
 )
-from face_pipeline.alignment import aligned_crop
-from face_pipeline.challenge import random_challenge
 from face_pipeline.evaluation.rates import clopper_pearson
-from face_pipeline.pose import nose_offset
-from face_pipeline.quality import CropQuality, Demands, presence
+from face_pipeline.liveness.challenge import random_challenge
+from face_pipeline.picture.alignment import aligned_crop
+from face_pipeline.picture.pose import nose_offset
+from face_pipeline.picture.quality import CropQuality, Demands, presence
 from mock_terminal.camera import Camera, Capture, Portrait, encode, encode_depth
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene

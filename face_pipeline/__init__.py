@@ -1,6 +1,5 @@
 """From pixels to a decision: is this a living person, and the one they say to be?"""
 
-from face_pipeline.cues import CaptureFindings, Cue, CueReading, CueSays, Reason, SealFinding
 from face_pipeline.errors import (
     EmbeddingShapeError,
     FaceError,
@@ -37,14 +36,10 @@ from face_pipeline.frames import (
     Template,
 )
 from face_pipeline.gallery import MemoryTemplateStore, TemplateStore
-from face_pipeline.install import InstalledFile, install
-from face_pipeline.pipeline import FacePipeline
-from face_pipeline.policy import SIMILARITY_FLOOR, FacePolicy
-from face_pipeline.runtime import InferenceError
-from face_pipeline.session import FaceSession
-from face_pipeline.templates import open_sealed, seal
-from face_pipeline.verdict import Verdict
-from face_pipeline.weights import (
+from face_pipeline.liveness.cues import CaptureFindings, Cue, CueReading, CueSays, Reason, SealFinding
+from face_pipeline.models.install import InstalledFile, install
+from face_pipeline.models.runtime import InferenceError
+from face_pipeline.models.weights import (
     FileState,
     FileStatus,
     Job,
@@ -55,6 +50,11 @@ from face_pipeline.weights import (
     portrait,
     verify,
 )
+from face_pipeline.pipeline import FacePipeline
+from face_pipeline.policy import SIMILARITY_FLOOR, FacePolicy
+from face_pipeline.session import FaceSession
+from face_pipeline.templates import open_sealed, seal
+from face_pipeline.verdict import Verdict
 
 __all__ = [
     "SIMILARITY_FLOOR",

@@ -209,4 +209,4 @@ class LivenessSummary:
     continuity: float | None
     """Lowest cosine between the face at rest and the face in an action; None when it was not needed."""
     reasons: tuple[str, ...]
-    """Stable words, from a small closed set (`face_pipeline.cues.Reason`)."""
+    """Stable words, from a small closed set (`face_pipeline.liveness.cues.Reason`)."""

@@ -4,8 +4,8 @@ from enum import Enum, auto
 from typing import Protocol
 
 from face_pipeline.errors import SessionEndedError
-from face_pipeline.evidence import Stopwatch, Witness
 from face_pipeline.frames import Embedding, Image
+from face_pipeline.liveness.evidence import Stopwatch, Witness
 from face_pipeline.matching import similarity
 from face_pipeline.policy import FacePolicy
 

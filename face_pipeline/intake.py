@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from face_pipeline.decode import decode_depth, decode_frame, decode_infrared
-from face_pipeline.detection import reduced
 from face_pipeline.errors import FrameIncompleteError, FrameOrderError
-from face_pipeline.evidence import Stopwatch
 from face_pipeline.frames import DepthMap, Frame, Gray, Image, Modality
+from face_pipeline.liveness.evidence import Stopwatch
+from face_pipeline.picture.decode import decode_depth, decode_frame, decode_infrared
+from face_pipeline.picture.detection import reduced
 from face_pipeline.policy import FacePolicy
 
 

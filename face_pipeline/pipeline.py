@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from face_pipeline.alignment import aligned_crop
-from face_pipeline.challenge import random_challenge
-from face_pipeline.decode import decode_portrait
 from face_pipeline.errors import FaceQualityError
 from face_pipeline.frames import Challenge, ChallengePlan, Face, Guidance, Image, Landmarks, Modality, Template
+from face_pipeline.liveness.challenge import random_challenge
 from face_pipeline.matching import checked_similarity_min, checked_template
+from face_pipeline.models.runtime import Models
+from face_pipeline.models.weights import Manifest
+from face_pipeline.picture.alignment import aligned_crop
+from face_pipeline.picture.decode import decode_portrait
+from face_pipeline.picture.pose import nose_offset
+from face_pipeline.picture.quality import CropQuality, Demands, framing, posture, presence
 from face_pipeline.policy import FacePolicy
-from face_pipeline.pose import nose_offset
-from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
-from face_pipeline.runtime import Models
 from face_pipeline.session import FaceSession, Stages
-from face_pipeline.weights import Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,8 +130,8 @@ class FacePolicy:
     flat_frames_max: int = 12
     """frames turned but flat that end the session: one second of a picture turned in the hand"""
     nose_drop_min: float = 0.065
-    """heights between eyes and mouth that the nose moves down in a nod (`face_pipeline.parallax`); simulated heads 0.05
-    at 8 degrees, 0.08 to 0.11 at 15, 0.08 to 0.15 at 22; prints at any tilt 0.01"""
+    """heights between eyes and mouth that the nose moves down in a nod (see `liveness/parallax.py`); simulated heads 0.05 at
+    8 degrees, 0.08 to 0.11 at 15, 0.08 to 0.15 at 22; prints at any tilt 0.01"""
     approach_growth_min: float = 1 / 3
     """relative growth of the face against rest; the sentence on the terminal says a third"""
     approach_frames_min: int = 2

@@ -4,7 +4,7 @@ A session is a pure state machine: frames go in, guidance or a verdict comes out
 database, so that a test can replay it. Cheap steps run on every frame (decode, search, quality), the passive model and
 the cameras beside colour on the good ones, the embedding on few: the best frame at rest, one in each action, and before
 each action one drawn at random, so that the liveness of one face does not speak for another. What all of it amounts to
-is decided in one place (`face_pipeline.fusion`). Only a face that was found to be live is ever compared to the template
+is decided in one place (`liveness/fusion.py`). Only a face that was found to be live is ever compared to the template
 (I9), and whatever is missing at the end is never read as a yes (I10).
 
 A session belongs to one thread at a time; the stages it shares with other sessions are safe to share.
@@ -18,15 +18,7 @@ from datetime import datetime
 
 import numpy as np
 
-from face_pipeline.alignment import aligned_crop
-from face_pipeline.challenge import Look, Performance
-from face_pipeline.companions import Companions, Judged, judged, together
-from face_pipeline.continuity import likeness, thumbnail
-from face_pipeline.cues import CueReading, CueSays
-from face_pipeline.detection import Detector
-from face_pipeline.embedding import Embedder
 from face_pipeline.errors import FrameError, SessionEndedError
-from face_pipeline.evidence import Evidence, Stopwatch, Witness
 from face_pipeline.frames import (
     Challenge,
     Embedding,
@@ -40,19 +32,27 @@ from face_pipeline.frames import (
     Progress,
     Template,
 )
-from face_pipeline.fusion import Fusion, Liveness, fused
 from face_pipeline.identity import Identity, SamePerson
 from face_pipeline.intake import Intake, Pictures
-from face_pipeline.liveness import PassiveLiveness
+from face_pipeline.liveness.challenge import Look, Performance
+from face_pipeline.liveness.companions import Companions, Judged, judged, together
+from face_pipeline.liveness.continuity import likeness, thumbnail
+from face_pipeline.liveness.cues import CueReading, CueSays
+from face_pipeline.liveness.evidence import Evidence, Stopwatch, Witness
+from face_pipeline.liveness.fusion import Fusion, Liveness, fused
+from face_pipeline.liveness.parallax import FaceView
+from face_pipeline.liveness.passive import PassiveLiveness
+from face_pipeline.liveness.readings import readings
+from face_pipeline.liveness.replay import frame_print
+from face_pipeline.liveness.suspicion import Suspicion
 from face_pipeline.matching import similarity
-from face_pipeline.parallax import FaceView
+from face_pipeline.models.runtime import Models
+from face_pipeline.picture.alignment import aligned_crop
+from face_pipeline.picture.detection import Detector
+from face_pipeline.picture.embedding import Embedder
+from face_pipeline.picture.pose import nose_offset
+from face_pipeline.picture.quality import CropQuality, Demands, Steadiness, framing, posture, presence
 from face_pipeline.policy import FacePolicy
-from face_pipeline.pose import nose_offset
-from face_pipeline.quality import CropQuality, Demands, Steadiness, framing, posture, presence
-from face_pipeline.readings import readings
-from face_pipeline.replay import frame_print
-from face_pipeline.runtime import Models
-from face_pipeline.suspicion import Suspicion
 from face_pipeline.verdict import NOT_LIVE, Verdict
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from face_pipeline.cues import CaptureFindings, CueReading
 from face_pipeline.frames import Assurance, Embedding, LivenessSummary, Outcome
-from face_pipeline.fusion import Liveness, capture_cues, fused
+from face_pipeline.liveness.cues import CaptureFindings, CueReading
+from face_pipeline.liveness.fusion import Liveness, capture_cues, fused
 from face_pipeline.policy import FacePolicy
 
 NOT_LIVE: Final = {Liveness.INSUFFICIENT: Outcome.INSUFFICIENT, Liveness.SPOOF_SUSPECTED: Outcome.SPOOF_SUSPECTED}

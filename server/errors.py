@@ -11,7 +11,7 @@ from grpc import StatusCode
 
 from device_registry import errors as registry
 from face_pipeline import errors as face
-from face_pipeline.runtime import InferenceError
+from face_pipeline.models.runtime import InferenceError
 from server import refusals
 from server.answers import Answer, Reply, reply_from
 from server.credentials import errors as credentials

@@ -11,10 +11,10 @@ from typing import Final, TypeVar
 import cv2
 import numpy as np
 
-from face_pipeline.alignment import aligned_crop
-from face_pipeline.decode import decode_portrait
 from face_pipeline.errors import FrameError
 from face_pipeline.frames import Embedding, Face, Image
+from face_pipeline.picture.alignment import aligned_crop
+from face_pipeline.picture.decode import decode_portrait
 from face_pipeline.pipeline import FacePipeline
 
 Key = TypeVar("Key")

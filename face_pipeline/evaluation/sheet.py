@@ -7,10 +7,10 @@ from typing import Final
 
 import cv2
 
-from face_pipeline.decode import decode_portrait
 from face_pipeline.errors import FrameError
 from face_pipeline.evaluation import identification, liveness, pairing, verification
 from face_pipeline.evaluation.notice import Figures
+from face_pipeline.picture.decode import decode_portrait
 from face_pipeline.policy import FacePolicy
 
 THUMBNAIL_SIDE: Final = 96  # pixels

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 from face_pipeline import CaptureFindings, FacePolicy, Outcome, SealFinding, Verdict
-from face_pipeline.replay import Recognised
+from face_pipeline.liveness.replay import Recognised
 from monitoring.metrics import Metrics
 from server.faces.replays import Replays
 from server.faces.seal import SealCheck, checked_seal

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from face_pipeline import FacePipeline, FacePolicy, load_manifest
-from face_pipeline.alignment import CROP_SIDE
 from face_pipeline.gallery import Layout
+from face_pipeline.picture.alignment import CROP_SIDE
 from server.config import Config
 from server.faces.rules import FaceRules, Limits, Similarity
 from server.faces.rules_file import load_rule_book

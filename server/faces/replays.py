@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from face_pipeline.replay import PRINT_BYTES, Recognised, ReplayMemory
+from face_pipeline.liveness.replay import PRINT_BYTES, Recognised, ReplayMemory
 from server.store import UnitOfWork
 from server.store.tables.faces import face_prints
 

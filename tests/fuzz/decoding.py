@@ -15,7 +15,7 @@ import atheris  # type: ignore[import-untyped]  # it has no types
 
 with atheris.instrument_imports(include=["face_pipeline"]):
     from face_pipeline import FrameError
-    from face_pipeline.decode import decode_depth, decode_frame, decode_infrared, decode_portrait
+    from face_pipeline.picture.decode import decode_depth, decode_frame, decode_infrared, decode_portrait
     from face_pipeline.policy import FacePolicy
 
 POLICY = FacePolicy()

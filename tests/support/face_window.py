@@ -17,7 +17,7 @@ from device_registry.fleet.places import Place, SitePlaces
 from device_registry.model import SiteKind
 from device_registry.tables import audit_log, sites
 from face_pipeline import Assurance, FacePolicy, LivenessSummary, Modality, Outcome, Template, Verdict
-from face_pipeline.cues import Cue, CueReading, CueSays, Reason
+from face_pipeline.liveness.cues import Cue, CueReading, CueSays, Reason
 from face_pipeline.template_keys import HeldKeys
 from server import convert
 from server.caller import Caller

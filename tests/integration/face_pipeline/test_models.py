@@ -27,9 +27,9 @@ from face_pipeline import (
     portrait,
     verify,
 )
-from face_pipeline.install import fixed_up, outputs_differ_by
-from face_pipeline.rewrite import rewritten
-from face_pipeline.weights import ModelInput, read_verified, sha256_of
+from face_pipeline.models.install import fixed_up, outputs_differ_by
+from face_pipeline.models.rewrite import rewritten
+from face_pipeline.models.weights import ModelInput, read_verified, sha256_of
 from tests.support.models import installed_models_dir, loaded_pipeline
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from face_pipeline import Guidance
-from face_pipeline.alignment import aligned_crop, roll_degrees
 from face_pipeline.frames import Embedding, Face, Image
 from face_pipeline.matching import similarity
-from face_pipeline.quality import CropQuality, Demands
+from face_pipeline.picture.alignment import aligned_crop, roll_degrees
+from face_pipeline.picture.quality import CropQuality, Demands
 from tests.support.dressing import CLOTHS, with_glasses, with_mask
 from tests.support.heads import HER, OTHER, portrait_of
 from tests.support.models import loaded_pipeline

@@ -28,9 +28,9 @@ from face_pipeline import (
     TemplateModelError,
     Verdict,
 )
-from face_pipeline.decode import decode_frame
 from face_pipeline.frames import Box, Image
-from face_pipeline.liveness import PassiveLiveness
+from face_pipeline.liveness.passive import PassiveLiveness
+from face_pipeline.picture.decode import decode_frame
 from face_pipeline.session import FaceSession
 from mock_terminal.camera import encode, encode_depth
 from mock_terminal.scenes import Scene

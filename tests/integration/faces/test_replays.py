@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, func, select
 
-from face_pipeline.replay import PRINT_BYTES
+from face_pipeline.liveness.replay import PRINT_BYTES
 from server.faces.replays import Replays
 from server.store import StoreError, UnitOfWork
 from server.store.tables.faces import face_prints

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from face_pipeline import Landmarks, portrait
-from face_pipeline.pose import nose_offset
+from face_pipeline.picture.pose import nose_offset
 from mock_terminal.camera import encode
 from mock_terminal.leaving import Exit
 from mock_terminal.patient import TURN_DEGREES

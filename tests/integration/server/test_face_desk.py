@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from face_pipeline import Assurance, FacePolicy, Modality, Outcome
-from face_pipeline.cues import Reason
+from face_pipeline.liveness.cues import Reason
 from server import convert
 from server.activity import FleetActivity
 from server.faces.desk import Claimant

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from face_pipeline import Action, Challenge, ChallengePlan, FacePolicy, Guidance
-from face_pipeline.challenge import Look, Performance, random_challenge
 from face_pipeline.frames import Points
-from face_pipeline.gestures import Pose, gesture
-from face_pipeline.parallax import FaceView, Parallax
-from face_pipeline.pose import narrowness, nose_offset
+from face_pipeline.liveness.challenge import Look, Performance, random_challenge
+from face_pipeline.liveness.gestures import Pose, gesture
+from face_pipeline.liveness.parallax import FaceView, Parallax
+from face_pipeline.picture.pose import narrowness, nose_offset
 
 POLICY = FacePolicy()
 MOMENTS = [datetime(2026, 3, 2, 9, 0, tzinfo=UTC)]

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from face_pipeline import Cue, CueSays, FacePolicy, Modality, Reason
-from face_pipeline.companions import Companions, Judged, together
-from face_pipeline.evidence import Evidence
+from face_pipeline.liveness.companions import Companions, Judged, together
+from face_pipeline.liveness.evidence import Evidence
 
 POLICY = FacePolicy()
 FOR, AGAINST, SILENT = CueSays.FOR, CueSays.AGAINST, CueSays.SILENT

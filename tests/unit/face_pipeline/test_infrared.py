@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from face_pipeline import CueSays, FacePolicy, FrameUndecodableError
 from face_pipeline.frames import Box, Face
-from face_pipeline.infrared import InfraredReading, InfraredReason, in_infrared
-from face_pipeline.registration import as_colour, points_in
+from face_pipeline.liveness.infrared import InfraredReading, InfraredReason, in_infrared
+from face_pipeline.picture.registration import as_colour, points_in
 from tests.support.surfaces import EYES_PX, HEIGHT, WIDTH, face_points
 
 POLICY = FacePolicy()

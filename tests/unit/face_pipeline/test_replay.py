@@ -10,7 +10,7 @@ import pytest
 
 from face_pipeline import FacePolicy
 from face_pipeline.frames import Image, Points
-from face_pipeline.replay import PRINT_BYTES, ReplayMemory, frame_print
+from face_pipeline.liveness.replay import PRINT_BYTES, ReplayMemory, frame_print
 
 POLICY = FacePolicy()
 NEAR = POLICY.replay_distance_max

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from face_pipeline import Action, Challenge, CueReading, CueSays, FacePolicy, Reason
-from face_pipeline.challenge import Performance
-from face_pipeline.companions import Companions
-from face_pipeline.evidence import Evidence, Stopwatch, Witness
 from face_pipeline.frames import Embedding, Image
-from face_pipeline.fusion import Liveness, fused
 from face_pipeline.identity import Identity
-from face_pipeline.readings import readings
-from face_pipeline.suspicion import Suspicion
+from face_pipeline.liveness.challenge import Performance
+from face_pipeline.liveness.companions import Companions
+from face_pipeline.liveness.evidence import Evidence, Stopwatch, Witness
+from face_pipeline.liveness.fusion import Liveness, fused
+from face_pipeline.liveness.readings import readings
+from face_pipeline.liveness.suspicion import Suspicion
 
 POLICY = FacePolicy()
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from face_pipeline.continuity import Thumbnail
 from face_pipeline.frames import Box, Image
+from face_pipeline.liveness.continuity import Thumbnail
 from face_pipeline.policy import FacePolicy
 
 

@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from face_pipeline.alignment import mapped, roll_degrees
 from face_pipeline.frames import Box, Face, Image, Points
+from face_pipeline.models.runtime import LoadedModel
+from face_pipeline.picture.alignment import mapped, roll_degrees
 from face_pipeline.policy import FacePolicy
-from face_pipeline.runtime import LoadedModel
 
 STRIDES: Final = (8, 16, 32)
 ROW: Final = 15  # numbers of one find: box, five points, score

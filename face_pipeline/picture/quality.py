@@ -6,12 +6,12 @@ from typing import Final
 import cv2
 import numpy as np
 
-from face_pipeline.alignment import roll_degrees
-from face_pipeline.exposure import Exposure
 from face_pipeline.frames import Face, Guidance, Image, Points
-from face_pipeline.occlusion import Uncovered
+from face_pipeline.picture.alignment import roll_degrees
+from face_pipeline.picture.exposure import Exposure
+from face_pipeline.picture.occlusion import Uncovered
+from face_pipeline.picture.pose import nose_offset
 from face_pipeline.policy import FacePolicy
-from face_pipeline.pose import nose_offset
 
 STEADINESS_KEPT: Final = 0.97  # of the best sharpness from frame to frame: one noisy frame is forgotten within seconds
 

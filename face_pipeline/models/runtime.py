@@ -11,7 +11,7 @@ from onnxruntime import InferenceSession, SessionOptions  # type: ignore[attr-de
 
 from face_pipeline.errors import FaceError, ModelContractError
 from face_pipeline.frames import Image
-from face_pipeline.weights import Job, Manifest, ModelInput, WeightFile, embedding_id, read_verified
+from face_pipeline.models.weights import Job, Manifest, ModelInput, WeightFile, embedding_id, read_verified
 
 FATAL_ONLY = 4  # what goes wrong is raised, and told once
 DETECTOR_WARM_SIDE = 320

@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 
 from face_pipeline.frames import Embedding, Image
-from face_pipeline.runtime import InferenceError, LoadedModel
-from face_pipeline.weights import embedding_id
+from face_pipeline.models.runtime import InferenceError, LoadedModel
+from face_pipeline.models.weights import embedding_id
 
 NORM_MIN: Final = 1e-6
 

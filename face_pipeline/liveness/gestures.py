@@ -1,7 +1,7 @@
 """How far has a person come with one thing they are asked to do?
 
 Each gesture is one number: 0 at rest, 1 when it is reached, below 0 the other way. What makes a gesture believable
-(poses between, time, return) is the same for all and lies in `face_pipeline.challenge`.
+(poses between, time, return) is the same for all and lies in `face_pipeline.liveness.challenge`.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from face_pipeline.frames import Action, Guidance
-from face_pipeline.parallax import Parallax
+from face_pipeline.liveness.parallax import Parallax
 from face_pipeline.policy import FacePolicy
 
 

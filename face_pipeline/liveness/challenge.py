@@ -12,10 +12,10 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 
 from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Points
-from face_pipeline.gestures import TURN_SIGN, Pose, gesture
-from face_pipeline.parallax import FaceView, Parallax
+from face_pipeline.liveness.gestures import TURN_SIGN, Pose, gesture
+from face_pipeline.liveness.parallax import FaceView, Parallax
+from face_pipeline.picture.pose import extent, narrowness, nose_offset
 from face_pipeline.policy import FacePolicy
-from face_pipeline.pose import extent, narrowness, nose_offset
 
 EXTRAS: Final = (Action.NOD, Action.COME_CLOSER)
 MISTAKEN: Final = 0.15  # eye distances between the two measures of a turn; one of them took a place for another

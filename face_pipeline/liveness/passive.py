@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from face_pipeline.frames import Box, Image
-from face_pipeline.runtime import InferenceError, LoadedModel
+from face_pipeline.models.runtime import InferenceError, LoadedModel
 
 CROP_FACTOR: Final = 2.7  # face boxes; what the model was trained on
 LIVE_CLASS: Final = 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from face_pipeline.errors import ModelFetchError
-from face_pipeline.weights import WeightFile, sha256_of
+from face_pipeline.models.weights import WeightFile, sha256_of
 
 FETCH_SECONDS_MAX: Final = 900.0
 MEMBER_BYTES_MAX: Final = 256 * 1024 * 1024  # The largest listed file has 11 MB; beyond this it is an archive bomb.

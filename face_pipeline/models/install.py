@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 
 from face_pipeline.errors import ModelFetchError, ModelRewriteError
-from face_pipeline.fetch import fetch_package, member_of
 from face_pipeline.frames import Image
-from face_pipeline.rewrite import rewritten, with_free_inputs
-from face_pipeline.runtime import InferenceError, OnnxSession, as_planes
-from face_pipeline.weights import (
+from face_pipeline.models.fetch import fetch_package, member_of
+from face_pipeline.models.rewrite import rewritten, with_free_inputs
+from face_pipeline.models.runtime import InferenceError, OnnxSession, as_planes
+from face_pipeline.models.weights import (
     HOW_TO_INSTALL,
     Kind,
     Manifest,

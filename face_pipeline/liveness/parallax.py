@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_pipeline.frames import Image, Points
-from face_pipeline.pose import AFFINE_POINTS, narrowness
+from face_pipeline.picture.pose import AFFINE_POINTS, narrowness
 
 Gray = NDArray[np.uint8]
 Place = NDArray[np.float64]

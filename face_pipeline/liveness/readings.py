@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from face_pipeline.challenge import Performance
-from face_pipeline.companions import Companions
-from face_pipeline.cues import Cue, CueReading, CueSays, Reason
-from face_pipeline.evidence import Evidence
 from face_pipeline.identity import Identity
+from face_pipeline.liveness.challenge import Performance
+from face_pipeline.liveness.companions import Companions
+from face_pipeline.liveness.cues import Cue, CueReading, CueSays, Reason
+from face_pipeline.liveness.evidence import Evidence
+from face_pipeline.liveness.suspicion import Suspicion
 from face_pipeline.policy import FacePolicy
-from face_pipeline.suspicion import Suspicion
 
 
 def readings(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from face_pipeline.cues import CaptureFindings, Cue, CueReading, CueSays, Reason, SealFinding
 from face_pipeline.frames import Assurance
+from face_pipeline.liveness.cues import CaptureFindings, Cue, CueReading, CueSays, Reason, SealFinding
 from face_pipeline.policy import FacePolicy
 
 DOUBTS: Final = frozenset({Cue.PASSIVE, Cue.PASSIVE_SHARE, Cue.TERMINAL})

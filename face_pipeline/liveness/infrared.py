@@ -14,10 +14,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from face_pipeline.cues import CueSays
 from face_pipeline.frames import Face, Gray, Points
+from face_pipeline.liveness.cues import CueSays
+from face_pipeline.picture.registration import (
+    INNER_X,
+    INNER_Y,
+    heaps,
+    pixels_of_face,
+    place_in_face,
+    samples_of_inner_face,
+)
 from face_pipeline.policy import FacePolicy
-from face_pipeline.registration import INNER_X, INNER_Y, heaps, pixels_of_face, place_in_face, samples_of_inner_face
 
 SATURATED: Final = 250  # gray level from which a pixel says nothing but "bright"
 EYE_HALF: Final = (0.28, 0.28)  # half width and height of what is taken for eye and brow, in the face's own frame

@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from face_pipeline.cues import Cue, CueReading, CueSays, Reason
-from face_pipeline.depth import relief
-from face_pipeline.detection import Detector
 from face_pipeline.frames import Face, Modality
-from face_pipeline.infrared import in_infrared
 from face_pipeline.intake import Pictures
+from face_pipeline.liveness.cues import Cue, CueReading, CueSays, Reason
+from face_pipeline.liveness.depth import relief
+from face_pipeline.liveness.infrared import in_infrared
+from face_pipeline.picture.detection import Detector
+from face_pipeline.picture.registration import as_colour, points_in
 from face_pipeline.policy import FacePolicy
-from face_pipeline.registration import as_colour, points_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,10 +17,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from face_pipeline.cues import CueSays
 from face_pipeline.frames import DepthMap, Points
-from face_pipeline.policy import FacePolicy
-from face_pipeline.registration import (
+from face_pipeline.liveness.cues import CueSays
+from face_pipeline.picture.registration import (
     BOTTOM,
     COLUMNS,
     INNER_X,
@@ -35,6 +34,7 @@ from face_pipeline.registration import (
     place_in_face,
     samples_of_inner_face,
 )
+from face_pipeline.policy import FacePolicy
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""Which weight files are used, and how do they become sessions that several threads may call?"""
