@@ -25,7 +25,7 @@ from server.credentials.identity import (
 from server.credentials.pin import PinHasher
 from server.credentials.sealing import BlindIndex, FieldSeal
 from server.credentials.second_factor import SecondFactor, last_four
-from server.store.events import announce
+from server.store.announcements import announce
 from server.store.tables.gallery import face_templates, person_sites
 from server.store.tables.people import insurance_cards, insured_people, person_pins
 

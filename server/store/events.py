@@ -1,4 +1,4 @@
-"""How a change made in one process reaches the memory of every other: an outbox that each of them follows."""
+"""How a change made in one process reaches the memory of every other: each follows the outbox of `announcements.py`."""
 
 import asyncio
 import time
@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
 from server.store.errors import EventsMissedError, StoreError
 from server.store.tables.events import events
@@ -16,8 +16,6 @@ from server.store.tables.events import events
 if TYPE_CHECKING:
     from server.store.unit_of_work import UnitOfWork
 
-_ANNOUNCED = "shualian_announced"
-_NEXT_ID = select(func.coalesce(func.max(events.c.event_id), 0) + 1).scalar_subquery()
 KEPT_MAX = 10_000
 """Events that stay in the table; a follower further behind is told that it missed some."""
 FETCH_MAX = 500
@@ -39,26 +37,6 @@ class Event:
 
 
 _NONE_YET: Final = Event(event_id=0, topic="", subject="")
-
-
-def announce(connection: Connection, topic: str, subject: str) -> None:
-    """Tell all processes that something changed, if and when this transaction commits.
-
-    The id is one more than the newest. There is one writer, so no two take the same; and unlike a sequence's, which
-    PostgreSQL does not give back on a rollback, ids have no gaps: a gap always means that events were pruned.
-    """
-    connection.execute(insert(events).values(event_id=_NEXT_ID, topic=topic, subject=subject))
-    connection.info[_ANNOUNCED] = True
-
-
-def is_announcing(connection: Connection) -> bool:
-    """Return whether anything was announced on this connection and not yet taken."""
-    return _ANNOUNCED in connection.info
-
-
-def take_announced(connection: Connection) -> bool:
-    """Return whether anything was announced on this connection since the last time it was asked."""
-    return bool(connection.info.pop(_ANNOUNCED, False))
 
 
 def prune(connection: Connection, *, kept_max: int = KEPT_MAX) -> int:

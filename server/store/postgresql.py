@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from server.store.events import is_announcing
+from server.store.announcements import is_announcing
 from server.store.listener import PostgresqlListener
 
 WRITE_LOCK: Final = int.from_bytes(b"shualian")

@@ -19,8 +19,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 
+from server.store.announcements import take_announced
 from server.store.errors import StoreError, StoreFailedError, is_from_driver, store_error_from
-from server.store.events import take_announced
 
 GIVE_WAY_EVERY: Final = timedelta(milliseconds=100)
 """A stretch of batches without a pause; then the lock is free for a moment."""
