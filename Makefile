@@ -11,6 +11,8 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shualian
 WHEELS := $(CACHE)/wheels
 TOOLS := $(CACHE)/tools
 export PATH := $(PATH):$(TOOLS)
+# Images often say so; but tests and demo start hundreds of processes, and compiling anew costs each of them two seconds.
+unexport PYTHONDONTWRITEBYTECODE
 DOMAIN := --cov=device_registry --cov=face_pipeline --cov=server/settlement --cov=server/credentials
 
 menu: ## print this menu

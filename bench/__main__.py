@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.deployment import BenchError
-from bench.run import MEASUREMENTS, SIZED, TARGETS, run
+from bench.run import HELD, MEASUREMENTS, SIZED, TARGETS, run
 
 
 def _table(figures: dict[str, object]) -> Table:
@@ -26,10 +26,16 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(MEASUREMENTS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, two minutes in all")
     parser.add_argument("--terminals", type=int, help=f"how many are connected, for {' and '.join(SIZED)}")
+    parser.add_argument("--sessions", type=int, help=f"how many are held, for {' and '.join(HELD)}")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     try:
-        figures = run(quick=arguments.quick, names=arguments.names, terminals=arguments.terminals)
+        figures = run(
+            quick=arguments.quick,
+            names=arguments.names,
+            terminals=arguments.terminals,
+            sessions=arguments.sessions,
+        )
     except BenchError as error:
         sys.exit(f"bench: {error}")
     if arguments.json:

@@ -46,6 +46,7 @@ class Deployment:
             "models_dir": str(load_config(None, os.environ).models_dir),
             "enrollment.port": 0,
             "terminal.port": 0,
+            "admin.port": 0,
             "http.port": 0,
             "diagnostics.enabled": False,
             **settings,

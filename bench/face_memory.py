@@ -29,8 +29,10 @@ from server.config import load_config
 SESSIONS, SESSIONS_QUICK = 2_000, 60
 AT_ONCE: Final = 8
 PEOPLE: Final = 40
-VISITS: Final = 100
-"""More than the memory of prints holds: when a visit is shown again, it has been forgotten."""
+VISITS: Final = 40
+"""Shown for a verdict; when one of them comes again, the memory of prints has forgotten it."""
+OTHERS: Final = 10
+"""Shown where there will be no verdict, again and again."""
 FRAMES_PER_SECOND: Final = 15
 WARM_UP: Final = 0.25
 """The part of all sessions before the first reading that counts: caches, pools and the prints' memory fill."""
@@ -40,6 +42,7 @@ NO_PICTURE: Final = b"\xff\xd8 no picture"
 SETTINGS: Final[Settings] = {
     "face.replay_prints_max": 1_000,
     "face.failures_per_claim_max": 1_000,
+    "face.failures_per_terminal_max": 100_000,
     "limits.calls_per_second": 1_000,
     "limits.calls_burst": 1_000,
 }
@@ -79,7 +82,7 @@ def measure(quick: bool, sessions: int | None = None) -> dict[str, object]:  # n
     folder = load_config(None, os.environ).models_dir
     picture = portrait(folder, "grace_hopper").read_bytes()
     pipeline = FacePipeline.load(manifest=load_manifest(), models_dir=folder, policy=FacePolicy())
-    visits = in_turn(reels(pipeline, picture), min(VISITS, total))
+    visits = in_turn(reels(pipeline, picture), VISITS + OTHERS)
     with a_deployment(SETTINGS) as deployment:
         id_numbers = made_up_people(deployment, pipeline.enroll(picture), PEOPLE)
         readings = asyncio.run(_measured(deployment, id_numbers, visits, total))
@@ -101,7 +104,7 @@ async def _measured(deployment: Deployment, id_numbers: list[str], visits: list[
     deployment.start()
     readings, ends = Readings(), cycle(ENDS)
     left = iter(range(1, total + 1))
-    claims, people = cycle(id_numbers), cycle(visits)
+    claims, shown, others = cycle(id_numbers), cycle(visits[:VISITS]), cycle(visits[VISITS:])
     async with AsyncExitStack() as stack:
         terminals = [
             await stack.enter_async_context(a_face_terminal(deployment, each, frames_per_second=FRAMES_PER_SECOND))
@@ -110,7 +113,9 @@ async def _measured(deployment: Deployment, id_numbers: list[str], visits: list[
 
         async def sit(terminal: FaceTerminal) -> None:
             for number in left:
-                readings.outcomes[await _ended(terminal, next(claims), next(people), next(ends))] += 1
+                end = next(ends)
+                reel = next(shown if end is End.VERDICT else others)
+                readings.outcomes[await _ended(terminal, next(claims), reel, end)] += 1
                 if number % max(total // READINGS, 1) == 0:
                     readings.sessions.append(number)
                     readings.kib.append(deployment.rss_kib())

@@ -1,4 +1,4 @@
-"""The terminals of the face benches: real calls over mutual TLS with the mock terminal's patient before a recorded camera.
+"""The terminals of the face benches: real calls over mutual TLS, the mock terminal's patient, a recorded camera.
 
 A terminal here sends frames by the clock, whatever the platform makes of them, does what the guidance says, and seals
 what it sent with the key of its certificate. It renders nothing.
@@ -125,7 +125,10 @@ class FaceTerminal:
         """Begin a session for this claim, with this person before the camera."""
         call = self._stub.Authenticate()
         await call.write(opening(id_number, frames_per_second=round(1 / self._interval), cannot_move=not moves))
-        accepted = (await call.read()).accepted
+        answer = await call.read()
+        if answer is _EOF:
+            raise BenchError(f"a face session was refused: {await call.details()}")
+        accepted = answer.accepted
         chain = SealChain(
             session_id=accepted.session_id,
             nonce=accepted.challenge.nonce,
@@ -144,6 +147,8 @@ class Sitting:
     shutter: Shutter
     key: EllipticCurvePrivateKey
     interval: float
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """gRPC takes one message of a call at a time."""
 
     async def decided(self) -> Told:
         """Send frames by the clock, do what is asked, and return the decision."""
@@ -164,7 +169,7 @@ class Sitting:
                 case "seal_asked":
                     last = message.seal_asked.last_sequence
                     seal = self.shutter.chain.seal(last, sign=lambda content: self.key.sign(content, ECDSA(SHA256())))
-                    await self.call.write(face_pb2.AuthenticateRequest(seal=seal))
+                    await self._write(face_pb2.AuthenticateRequest(seal=seal))
                 case "decision":
                     return Told(
                         decision=message.decision,
@@ -176,7 +181,11 @@ class Sitting:
 
     async def show(self, picture: bytes | None = None) -> None:
         """Send one frame now."""
-        await self.call.write(self.shutter.taken(picture))
+        await self._write(self.shutter.taken(picture))
+
+    async def _write(self, request: face_pb2.AuthenticateRequest) -> None:
+        async with self.writing:
+            await self.call.write(request)
 
     async def _send(self) -> None:
         with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # decided; whoever reads knows

@@ -5,7 +5,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from bench import enrollments, face_pipeline, fleet, handshakes, identification, revocation, rpc, settle_commit
+from bench import (
+    enrollments,
+    face_load,
+    face_memory,
+    face_pipeline,
+    fleet,
+    handshakes,
+    identification,
+    revocation,
+    rpc,
+    settle_commit,
+)
 from bench.deployment import BenchError
 
 Measurement = Callable[[bool], Mapping[str, object]]
@@ -14,6 +25,8 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "rpc": rpc.measure,
     "settle": settle_commit.measure,
     "face": face_pipeline.measure,
+    "face_load": face_load.measure,
+    "face_memory": face_memory.measure,
     "identification": identification.measure,
     "handshakes": handshakes.measure,
     "enrollments": enrollments.measure,
@@ -21,8 +34,16 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "revocation": revocation.measure,
 }
 
-SIZED: Mapping[str, Callable[..., Mapping[str, object]]] = {"fleet": fleet.measure, "revocation": revocation.measure}
+SIZED: Mapping[str, Callable[..., Mapping[str, object]]] = {
+    "fleet": fleet.measure,
+    "revocation": revocation.measure,
+}
 """Those whose number of terminals can be chosen."""
+HELD: Mapping[str, Callable[..., Mapping[str, object]]] = {
+    "face_load": face_load.measure,
+    "face_memory": face_memory.measure,
+}
+"""Those whose number of face sessions can be chosen: at once, or one after another."""
 
 # Ratio -> (where it should be in the end, larger is better). Source: the design's targets.
 TARGETS: Mapping[str, tuple[float, bool]] = {
@@ -30,6 +51,9 @@ TARGETS: Mapping[str, tuple[float, bool]] = {
     "heartbeat_ratio": (0.60, True),
     "settle_commit_ratio": (1.0, True),
     "face_pipeline_ratio": (1.15, False),
+    "face_load_alone_p95_ms": (60, False),
+    "face_load_full_p95_ms": (250, False),
+    "face_memory_bytes_per_session": (200, False),
     "identification_ratio": (1.5, False),
     "identification_recall": (1.0, True),
     "identification_p50_ms": (12, False),
@@ -42,13 +66,16 @@ TARGETS: Mapping[str, tuple[float, bool]] = {
 }
 
 
-def run(*, quick: bool, names: Sequence[str] = (), terminals: int | None = None) -> dict[str, object]:
+def run(
+    *, quick: bool, names: Sequence[str] = (), terminals: int | None = None, sessions: int | None = None
+) -> dict[str, object]:
     """Return every figure by name; ratios end in `_ratio`.
 
     Args:
         quick: fewer rounds, two minutes in all; the ratios scatter more.
         names: which measurements; all of them when there are none.
         terminals: how many are connected, for those measurements that connect terminals.
+        sessions: how many are held, for those measurements that hold face sessions.
 
     Raises:
         BenchError: a name is unknown, or what it needs is not there.
@@ -59,8 +86,11 @@ def run(*, quick: bool, names: Sequence[str] = (), terminals: int | None = None)
     started = time.perf_counter()
     figures: dict[str, object] = {"python": platform.python_version(), "quick": quick}
     for name in names or MEASUREMENTS:
-        sized = SIZED.get(name)
-        measure = partial(sized, terminals=terminals) if sized else MEASUREMENTS[name]
+        measure = MEASUREMENTS[name]
+        if name in SIZED:
+            measure = partial(SIZED[name], terminals=terminals)
+        elif name in HELD:
+            measure = partial(HELD[name], sessions=sessions)
         figures.update(measure(quick))
     figures["seconds"] = round(time.perf_counter() - started, 1)
     return figures

@@ -1,9 +1,10 @@
 """Who passes a whole face session: heads, prints, screens and masks, with and without infrared and depth?
 
-`python -m bench.sessions [FOLDER] [--sessions N] [--json]`. All of it is simulated: the mock terminal's camera renders
-the frames from the portraits in FOLDER (or from the two public ones that `shualian models install` brings); the
-models and `FaceSession` are real. A session asks for the policy's challenge; head and hand obey as fast as people do.
-Accepted means found to be live; nobody is compared with anybody.
+`python -m bench.sessions [FOLDER] [--sessions N] [--log FILE] [--json]`. All of it is simulated: the mock terminal's
+camera renders the frames from the portraits in FOLDER (or from the two public ones that `shualian models install`
+brings); the models and `FaceSession` are real. A session asks for the policy's challenge; head and hand obey as fast as
+people do. Accepted means found to be live; nobody is compared with anybody. Portraits that `enroll()` would refuse
+are nobody's who could stand there, and are left out. With a log, a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -43,9 +44,6 @@ from face_pipeline import (
 )
 from face_pipeline.evaluation.rates import clopper_pearson
 from face_pipeline.liveness.challenge import random_challenge
-from face_pipeline.picture.alignment import aligned_crop
-from face_pipeline.picture.pose import nose_offset
-from face_pipeline.picture.quality import CropQuality, Demands, presence
 from mock_terminal.camera import Camera, Capture, Portrait, encode, encode_depth
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene
@@ -57,7 +55,9 @@ SIMULATED: Final = (
 )
 FRAMES_PER_SECOND: Final = 8
 PROCESSES: Final = 2
-COVERED: Final = frozenset({Guidance.UNCOVER_EYES, Guidance.UNCOVER_MOUTH})
+TELLS_EVERY: Final = 50
+WIDER: Final = 0.9
+"""Zoom: somebody who stands a little farther off."""
 EXPOSURE: Final = {Guidance.LESS_LIGHT: 0.93, Guidance.MORE_LIGHT: 1.07}
 """What a terminal's exposure makes of a hint, frame by frame."""
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -103,6 +103,8 @@ class Held:
     reasons: tuple[str, ...]
     frames: int
     cpu_seconds: float
+    cues: dict[str, float | None]
+    """What each cue measured."""
 
 
 @cache
@@ -112,25 +114,23 @@ def _pipeline() -> FacePipeline:
     return FacePipeline.load(manifest=load_manifest(), models_dir=folder, policy=FacePolicy())
 
 
-def usable(pictures: list[Path]) -> Iterator[Path]:
-    """Yield the pictures that can be somebody before a camera: one face, looking straight, also in the rendered view.
+def usable(pictures: list[Path], seed: int) -> Iterator[tuple[Path, int]]:
+    """Yield the pictures that can be somebody before a camera, each with the seed of its visits.
 
-    What a head does must begin at rest; the renderer mirrors a portrait at its edges, which may show a second face; and
-    nobody can take dark glasses off a portrait.
+    They are those that could be enrolled as they stand there in this very visit: nobody can turn a portrait's head
+    straight, or take off its dark glasses. The renderer mirrors a portrait at its edges; whose view shows a second
+    face there, a little farther off, is left out as well.
     """
-    stages, policy = _pipeline().stages, _pipeline().policy
+    visit = 100_000 * seed
     for picture in pictures:
         try:
-            someone = _portrait(picture)
+            camera = Camera(_portrait(picture), seed=visit)
+            _pipeline().landmarks(encode(camera.frame(0, 0, zoom=WIDER)))
+            _pipeline().enroll(encode(camera.frame(0, 0)))
         except (FaceError, OSError):
             continue
-        seen = presence(stages.detector.faces(Camera(someone).frame(0, 0)), policy)
-        points = someone.points.astype(np.float32)
-        is_straight = abs(nose_offset(points)) <= policy.frontal_offset_max / 2
-        crop = aligned_crop(someone.image_bgr, points)
-        is_covered = CropQuality.of(crop, points, policy).complaint(policy, Demands.of_session(policy)) in COVERED
-        if not isinstance(seen, Guidance) and is_straight and not is_covered:
-            yield picture
+        yield picture, visit
+        visit += 100
 
 
 def _portrait(picture: Path) -> Portrait:
@@ -180,7 +180,8 @@ def _held(task: Task, verdict: Verdict, frames: int, began: float) -> Held:
         outcome=verdict.outcome.value,
         reasons=verdict.liveness.reasons,
         frames=frames,
-        cpu_seconds=time.process_time() - began,
+        cpu_seconds=round(time.process_time() - began, 3),
+        cues={reading.name.value: reading.value for reading in verdict.cues},
     )
 
 
@@ -198,13 +199,48 @@ def _frame(sequence: int, capture: Capture, beside: frozenset[Modality]) -> Fram
     )
 
 
-def measured(tasks: list[Task], console: Console) -> list[Held]:
-    """Hold the sessions, two at a time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """Sessions held already, a line each; those of another policy are not counted."""
+
+    path: Path | None
+
+    def held(self) -> list[Held]:
+        """Return what was held under this policy."""
+        if self.path is None or not self.path.exists():
+            return []
+        lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        found: list[Held] = []
+        for line in lines:
+            if line.pop("policy") != FacePolicy().version:
+                continue
+            task = Task(**{**line.pop("task"), "picture": Path(line.pop("picture"))})
+            found.append(Held(**{**line, "task": task, "reasons": tuple(line["reasons"])}))
+        return found
+
+    def add(self, held: Held) -> None:
+        """Write down one session at once."""
+        if self.path is None:
+            return
+        line = asdict(held)
+        line["picture"] = str(line["task"].pop("picture"))
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"policy": FacePolicy().version, **line}) + "\n")
+
+
+def measured(tasks: list[Task], log: Log, console: Console) -> list[Held]:
+    """Hold the sessions that the log has not, some at a time; tell now and then how it stands."""
+    held = [each for each in log.held() if each.task in set(tasks)]
+    left = [task for task in tasks if task not in {each.task for each in held}]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        waiting = [pool.submit(hold, task) for task in tasks]
-        done = track(as_completed(waiting), total=len(waiting), description="sessions", console=console)
-        return [future.result() for future in done]
+        waiting = [pool.submit(hold, task) for task in left]
+        for future in track(as_completed(waiting), total=len(waiting), description="sessions", console=console):
+            held.append(future.result())
+            log.add(held[-1])
+            if len(held) % TELLS_EVERY == 0:
+                console.print(*[_line(cell) for cell in cells(held)], sep="\n", highlight=False)
+    return held
 
 
 def cells(held: list[Held]) -> list[dict[str, object]]:
@@ -248,22 +284,16 @@ def _line(cell: dict[str, object]) -> str:
 def _tasks(arguments: argparse.Namespace) -> list[Task]:
     folder = load_config(None, os.environ).models_dir
     if arguments.folder is None:
-        pictures = [portrait(folder, name) for name in PUBLIC]
+        found = [portrait(folder, name) for name in PUBLIC] * arguments.sessions
     else:
         found = sorted(path for path in arguments.folder.glob(arguments.pictures) if path.suffix.lower() in PICTURES)
         random.Random(arguments.seed).shuffle(found)  # noqa: S311  # a measurement must be repeatable
-        needed = usable(found)
-        pictures = [path for path, _ in zip(needed, range(arguments.sessions), strict=False)]
-    if not pictures:
-        sys.exit("bench.sessions: no picture with one face that looks straight")
+    visits = [visit for visit, _ in zip(usable(found, arguments.seed), range(arguments.sessions), strict=False)]
+    if not visits:
+        sys.exit("bench.sessions: no picture of one face that could be enrolled")
     return [
-        Task(
-            picture=pictures[index % len(pictures)],
-            instrument=instrument,
-            cameras=cameras,
-            seed=100_000 * arguments.seed + 100 * index + list(INSTRUMENTS).index(instrument),
-        )
-        for index in range(arguments.sessions)
+        Task(picture=picture, instrument=instrument, cameras=cameras, seed=visit + list(INSTRUMENTS).index(instrument))
+        for picture, visit in visits
         for cameras in arguments.cameras
         for instrument in arguments.instruments
     ]
@@ -274,15 +304,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.sessions", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", help="portraits, one face each; the installed ones by default")
     parser.add_argument("--pictures", default="*", help="which of the folder's pictures, a pattern")
-    parser.add_argument("--sessions", type=int, default=20, help="for each instrument before each set of cameras")
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        default=20,
+        help="for each instrument before each set of cameras, if there are so many usable pictures",
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--cameras", nargs="+", choices=CAMERAS, default=list(CAMERAS))
     parser.add_argument("--instruments", nargs="+", choices=INSTRUMENTS, default=list(INSTRUMENTS))
+    parser.add_argument("--log", type=Path, help="where each session is written down as it ends; goes on from there")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     console = Console(stderr=True, quiet=arguments.json)
     console.print(SIMULATED)
-    figures = cells(measured(_tasks(arguments), console))
+    figures = cells(measured(_tasks(arguments), Log(path=arguments.log), console))
     if arguments.json:
         told = {"simulated": SIMULATED, "policy": FacePolicy().version, "seed": arguments.seed, "cells": figures}
         print(json.dumps(told))

@@ -48,11 +48,11 @@ class Assurance(StrEnum):
     """How much stands behind a live verdict."""
 
     COLOUR = "colour"
-    """One colour camera: a screen that obeys can pass."""
+    """One colour camera: a screen that obeys can pass; beside infrared: a mask, or ink that infrared sees as it is."""
     COLOUR_UNMOVED = "colour_unmoved"
     """The same without a challenge, for somebody who cannot move."""
     SOLID = "solid"
-    """Infrared or depth agreed with the colour picture."""
+    """Depth agreed with the colour picture: what stands there has the relief of a head."""
 
 
 class Guidance(StrEnum):

@@ -1,7 +1,13 @@
-"""Is it one and the same face from rest to the last action, and which frame of it is the best?"""
+"""Is it one and the same face from rest to the last action, and whose face is it?
+
+What is matched is not the best frame alone: a print of a face that is half the patient's and half the attacker's is
+like enough to both. Whoever lived through the actions must be like the template as well.
+"""
 
 from enum import Enum, auto
-from typing import Protocol
+from typing import Final, Protocol
+
+import numpy as np
 
 from face_pipeline.errors import SessionEndedError
 from face_pipeline.frames import Embedding, Image
@@ -9,12 +15,14 @@ from face_pipeline.liveness.evidence import Stopwatch, Witness
 from face_pipeline.matching import similarity
 from face_pipeline.policy import FacePolicy
 
+LENGTH_MIN: Final = 1e-6
+
 
 class FaceEmbedder(Protocol):
     """Turns aligned crops into embeddings."""
 
-    def embedding(self, crop: Image) -> Embedding:
-        """Return the whole embedding: what is compared with a template."""
+    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
+        """Return the whole embedding: what is compared with a template; `first` saves asking for it again."""
         ...
 
     def first(self, crop: Image) -> Embedding:
@@ -47,12 +55,16 @@ class Identity:
         self._watch = watch
         self._embedding: Embedding | None = None
         self._score = 0.0
+        self._ahead: tuple[Image, Embedding] | None = None
+        """What the first model says of the frame drawn at random, once per action."""
         self.witness = witness
         """Of the frames since the last action that are neither anchor nor action."""
         self.anchor: Image | None = None
         """Crop of the best frame at rest: what the others are held against, and what is matched."""
         self.cosines: list[float] = []
         """Of each accepted action and of each witness, to the anchor."""
+        self._accepted: list[Embedding] = []
+        """Of the face in each accepted action."""
 
     def offer(self, crop: Image, score: float) -> Image | None:
         """Take a frame at rest for the anchor if it is the best so far; return the crop that is left over."""
@@ -65,18 +77,49 @@ class Identity:
         """Return whether a face is the face at rest."""
         return self._cosine(crop) >= self._policy.continuity_min
 
+    def are_alike(self, one: Image, other: Image) -> bool:
+        """Return whether two faces are the same one."""
+        with self._watch.stage("embed"):
+            cosine = similarity(self._embedder.first(one), self._embedder.first(other))
+        return cosine >= self._policy.continuity_min
+
     def same_person(self, acting: Image) -> SamePerson:
         """Say whether the face in an action, and in the frame drawn at random before it, is the face at rest."""
         if self.witness.crop is None:
             return SamePerson.UNSEEN  # nothing between the actions but the actions
-        cosine = self._cosine(acting)
+        first = self._first(acting)
+        cosine = similarity(first, self._first_at_rest())
         if cosine < self._policy.continuity_min:
             return SamePerson.ANOTHER
         before = self._cosine(self.witness.crop)
         if before < self._policy.continuity_min:
             return SamePerson.STRANGER
         self.cosines += [cosine, before]
+        with self._watch.stage("embed"):
+            self._accepted.append(self._embedder.embedding(acting, first))
+        self._ahead = None
         return SamePerson.YES
+
+    def prepare(self) -> None:
+        """Do ahead what the end of an action will ask for, so that the frame that decides has less to wait for.
+
+        One thing at a time: the face at rest, and then the frame drawn at random so far. That one may still be replaced
+        by any later frame; then it is asked for again, and this was in vain.
+        """
+        drawn = self.witness.crop
+        if self.anchor is not None and self._embedding is None:
+            self.embedding()
+        elif drawn is not None and self._ahead is None:
+            self._ahead = drawn, self._first(drawn)
+
+    def cosine_to(self, template: Embedding) -> float:
+        """Return how like a template the frame at rest is, or the face in the actions where that is less."""
+        seen = [self.embedding(), _middle(self._accepted)] if self._accepted else [self.embedding()]
+        return min(similarity(face, template) for face in seen)
+
+    def probe(self) -> Embedding:
+        """Return what stands for this face among many: the middle of rest and actions."""
+        return _middle([self.embedding(), *self._accepted])
 
     def embedding(self) -> Embedding:
         """Return the embedding of the best frame at rest.
@@ -91,6 +134,19 @@ class Identity:
         return self._embedding
 
     def _cosine(self, crop: Image) -> float:
-        anchor = self._embedder.first_of(self.embedding())
+        return similarity(self._first(crop), self._first_at_rest())
+
+    def _first(self, crop: Image) -> Embedding:
+        if self._ahead is not None and self._ahead[0] is crop:
+            return self._ahead[1]
         with self._watch.stage("embed"):
-            return similarity(self._embedder.first(crop), anchor)
+            return self._embedder.first(crop)
+
+    def _first_at_rest(self) -> Embedding:
+        return self._embedder.first_of(self.embedding())
+
+
+def _middle(embeddings: list[Embedding]) -> Embedding:
+    """Return the direction between embeddings of one face, unit length."""
+    whole = np.sum(embeddings, axis=0)
+    return np.asarray(whole / max(float(np.linalg.norm(whole)), LENGTH_MIN), np.float32)

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -130,8 +131,8 @@ class FacePolicy:
     flat_frames_max: int = 12
     """frames turned but flat that end the session: one second of a picture turned in the hand"""
     nose_drop_min: float = 0.065
-    """heights between eyes and mouth that the nose moves down in a nod (see `liveness/parallax.py`); simulated heads 0.05 at
-    8 degrees, 0.08 to 0.11 at 15, 0.08 to 0.15 at 22; prints at any tilt 0.01"""
+    """heights between eyes and mouth that the nose moves down in a nod (see `liveness/parallax.py`); simulated heads
+    0.05 at 8 degrees, 0.08 to 0.11 at 15, 0.08 to 0.15 at 22; prints at any tilt 0.01"""
     approach_growth_min: float = 1 / 3
     """relative growth of the face against rest; the sentence on the terminal says a third"""
     approach_frames_min: int = 2
@@ -142,6 +143,8 @@ class FacePolicy:
     """from rest to a turn or nod; 25 degrees in it are 200 degrees a second, about as fast as heads turn at will"""
     approach_time_min: timedelta = timedelta(milliseconds=300)
     """from rest to a third closer: 15 cm at half a metre, at half a metre a second"""
+    attempt_max: timedelta = timedelta(seconds=2.5)
+    """away from rest without an action, before the person is asked to begin again; a turn takes half a second"""
     between_min: float = 0.25
     """of the way: a head must be seen between rest and action; below, the detector's wandering would do"""
     between_max: float = 0.90
@@ -224,8 +227,12 @@ class FacePolicy:
     """same; above it, the lamp drowns the face"""
     infrared_saturated_max: float = 0.20
     """of the inner face that may be cut off at white"""
-    infrared_contrast_min: float = 0.06
-    """how much darker the dark of the eyes is than the cheeks, relative; less is dye on paper. Half of it in a turn"""
+    infrared_detail_min: float = 0.42
+    """of the detail of colour, that infrared must show; simulated heads 0.52 to 0.76, dyes on paper at most 0.21 (with
+    holes in it 0.43), carbon 0.39 to 0.75. Half of it in a turn. Of real skin and hair an assumption"""
+    infrared_own_light_min: float = 0.026
+    """of brightness, that infrared must show beyond that detail in each region of the face; simulated heads 0.032 to
+    0.053, carbon on paper 0.005 to 0.020, also with holes for eyes and nose. Half of it in a turn"""
 
     # Session bounds (I11).
     frames_max: int = 400
@@ -284,7 +291,8 @@ class FacePolicy:
             "sheet_share_max",
             "sheet_share_against",
             "infrared_saturated_max",
-            "infrared_contrast_min",
+            "infrared_detail_min",
+            "infrared_own_light_min",
         )
         counts = (
             "identify_candidates_max",
@@ -299,7 +307,13 @@ class FacePolicy:
             "companion_against_min",
             "approach_frames_min",
         )
+        numbers = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return [
+            *[
+                (not math.isfinite(value), f"{name} must be a number: nothing is below or above NaN")
+                for name, value in numbers.items()
+                if isinstance(value, float)
+            ],
             (lowest_similarity < SIMILARITY_FLOOR, f"similarity must not go below {SIMILARITY_FLOOR}"),
             (self.similarity_low_value > self.similarity_to_pay, "similarity_low_value exceeds similarity_to_pay"),
             (
@@ -351,6 +365,11 @@ class FacePolicy:
                 not 0 < self.infrared_offset_max <= self.infrared_offset_against,
                 "infrared_offset_max must be positive and not exceed infrared_offset_against",
             ),
+            (
+                self.attempt_max <= max(self.gesture_time_min, self.approach_time_min),
+                "attempt_max leaves no time for an action",
+            ),
+            (self.infrared_own_light_min <= 0, "infrared_own_light_min must be positive"),
             (self.challenge_deadline <= timedelta(), "challenge_deadline must be positive"),
             (not 0 <= self.replay_distance_max < 64, "replay_distance_max must lie in 0..63: chance gives 128"),  # noqa: PLR2004 - the sentence says it
             (self.frame_gap_max <= timedelta(), "frame_gap_max must be positive"),

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
@@ -45,7 +46,6 @@ from face_pipeline.liveness.passive import PassiveLiveness
 from face_pipeline.liveness.readings import readings
 from face_pipeline.liveness.replay import frame_print
 from face_pipeline.liveness.suspicion import Suspicion
-from face_pipeline.matching import similarity
 from face_pipeline.models.runtime import Models
 from face_pipeline.picture.alignment import aligned_crop
 from face_pipeline.picture.detection import Detector
@@ -54,6 +54,8 @@ from face_pipeline.picture.pose import nose_offset
 from face_pipeline.picture.quality import CropQuality, Demands, Steadiness, framing, posture, presence
 from face_pipeline.policy import FacePolicy
 from face_pipeline.verdict import NOT_LIVE, Verdict
+
+NEARLY: Final = 0.9  # of the time that who is not asked to move is watched
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +211,7 @@ class FaceSession:
         with self._watch.stage("beside"):
             found = judged(pictures, face, self._stages.detector, self._policy)
         with self._watch.stage("liveness"):
-            live = self._stages.passive.live_probability(pictures.colour, face.box)
+            live = self._stages.passive.live_probability(pictures.colour, face.box, pictures.small)
         with self._watch.stage("print"):
             scale = np.float32(pictures.small.shape[1] / pictures.colour.shape[1])
             self._prints.append(frame_print(pictures.small, face.points * scale))
@@ -233,9 +235,17 @@ class FaceSession:
             self._identity.witness.begin_again()
         elif spare is not None and not self._performance.is_far:
             self._identity.witness.offer(spare)
+        if self._is_nearly_there():
+            self._identity.prepare()
         if not self._performance.is_asked and self._evidence.is_watched(self._policy) and not self._identity.cosines:
             self._same_person(crop)
         return self._performance.guidance
+
+    def _is_nearly_there(self) -> bool:
+        """Return whether it will soon be asked whether it is still the same person."""
+        if self._performance.is_asked:
+            return self._performance.fraction >= self._policy.between_min
+        return self._evidence.span >= NEARLY * self._policy.unmoved_span
 
     def _is_fit(self, live: float, minimum: float, beside: CueSays) -> bool:
         """Return whether a frame can be built on: infrared or depth vouch for it, or else the passive model."""
@@ -254,15 +264,17 @@ class FaceSession:
 
     def _notice_another(self, crop: Image) -> None:
         """Ask who it is when the face looks unlike the frame before; another one inherits nothing."""
-        last, self._evidence.last_look = self._evidence.last_look, thumbnail(crop)
+        before, last = self._evidence.last_crop, self._evidence.last_look
+        self._evidence.last_crop, self._evidence.last_look = crop, thumbnail(crop)
         if last is None or likeness(last, self._evidence.last_look) >= self._policy.likeness_min:
             return
         if self._identity.anchor is not None:
-            if self._identity.looks_alike(crop):
+            # A head far to the side is unlike itself at rest, but not unlike itself a moment ago.
+            if self._identity.looks_alike(crop) or (before is not None and self._identity.are_alike(before, crop)):
                 return
             self._suspicion.identity_misses += 1
         self._start_anew()
-        self._evidence.last_look = thumbnail(crop)
+        self._evidence.last_crop, self._evidence.last_look = crop, thumbnail(crop)
 
     def _offer_anchor(self, face: Face, crop: Image, quality: CropQuality) -> Image | None:
         """Keep the best frame at rest: frontal, sharp, large, evenly lit. Return the crop that is left over."""
@@ -303,10 +315,10 @@ class FaceSession:
     def _compared(self, fusion: Fusion) -> Verdict:
         """Compare with the template; reached only by a face that was found to be live."""
         if self._identify:
-            return self._end(fusion, Outcome.LIVE, probe=self._identity.embedding())
+            return self._end(fusion, Outcome.LIVE, probe=self._identity.probe())
         if self._template is None:
             return self._end(fusion, Outcome.NOT_MATCHED)
-        cosine = similarity(self._identity.embedding(), self._template.embedding)
+        cosine = self._identity.cosine_to(self._template.embedding)
         outcome = Outcome.MATCHED if cosine >= self._similarity_min else Outcome.NOT_MATCHED
         return self._end(fusion, outcome, cosine=cosine)
 

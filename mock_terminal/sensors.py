@@ -39,10 +39,12 @@ class Solid:
     """What one pixel spans at the thing, in millimetres."""
     glare: FloatMap | None = None
     """What the lamp's mirror image adds, in gray levels."""
+    seams: FloatMap | None = None
+    """Cosine to the camera where one surface ends before another: a step between two is no steep surface."""
 
 
-def _facing(solid: Solid) -> FloatMap:
-    """Return the cosine between each surface and the direction to the camera."""
+def facing(solid: Solid) -> FloatMap:
+    """Return the cosine between each surface and the direction to the camera, as if all were one."""
     smooth = cv2.GaussianBlur(solid.distance_mm, (0, 0), 1.2)
     across = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8) / solid.slope_unit_mm
     down = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8) / solid.slope_unit_mm
@@ -51,7 +53,8 @@ def _facing(solid: Solid) -> FloatMap:
 
 def infrared(solid: Solid, draw: np.random.Generator, light: float) -> NDArray[np.uint8]:
     """Return the infrared picture, (y, x): lit from the terminal, so bright is what is near and faces it."""
-    lit = solid.reflectance * _facing(solid) * (LIT_MM / solid.distance_mm) ** 2
+    cosine = facing(solid) if solid.seams is None else solid.seams
+    lit = solid.reflectance * cosine * (LIT_MM / solid.distance_mm) ** 2
     picture = EXPOSURE * light * lit
     height, width = picture.shape
     middle = picture[height // 4 : -(height // 4) : 4, width // 4 : -(width // 4) : 4]
@@ -77,6 +80,6 @@ def depth(solid: Solid, draw: np.random.Generator, noise_mm: float) -> NDArray[n
     measured = cv2.GaussianBlur(true, (0, 0), 0.8) + noise + DARK_SHIFT_MM * (0.6 - solid.reflectance)
     highest, lowest = cv2.dilate(true, np.ones((3, 3))), cv2.erode(true, np.ones((3, 3)))
     luck = draw.random(true.shape, dtype=np.float32)
-    holes = (highest - lowest > EDGE_MM) | (luck < DROPOUT) | (true > RANGE_MM) | (_facing(solid) < GRAZING)
+    holes = (highest - lowest > EDGE_MM) | (luck < DROPOUT) | (true > RANGE_MM) | (facing(solid) < GRAZING)
     holes |= (solid.reflectance < DARK) & (luck < DARK_HOLES)
     return np.where(holes, 0, np.clip(np.round(measured), 1, 65535)).astype(np.uint16)

@@ -3,7 +3,7 @@
 A head is seen from far away, as its portrait was taken; paper and screens are seen with the camera's own perspective.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -42,7 +42,7 @@ from mock_terminal.scenes import (
     held,
     in_ink,
 )
-from mock_terminal.sensors import Solid
+from mock_terminal.sensors import Solid, facing
 from mock_terminal.sheets import Bend, CutOut
 from mock_terminal.stance import Stance
 
@@ -156,11 +156,13 @@ class Stage:
         half = (head.distance_mm.shape[1], head.distance_mm.shape[0])
         covers = cv2.resize(paper.astype(np.uint8), half, interpolation=cv2.INTER_NEAREST) > 0
         out = resized(before.height(sheet.height), half)
-        distance = self._front_mm(moment) - EYES_MM * (out - np.float32(HEAD_DEPTH))
-        solid = Solid(
+        distance = (self._front_mm(moment) - EYES_MM * (out - np.float32(HEAD_DEPTH))).astype(np.float32)
+        sheet_alone = replace(head, distance_mm=distance)
+        solid = replace(
+            head,
             distance_mm=np.where(covers, distance, head.distance_mm).astype(np.float32),
             reflectance=np.where(covers, self._printed(colour), head.reflectance).astype(np.float32),
-            slope_unit_mm=head.slope_unit_mm,
+            seams=np.where(covers, facing(sheet_alone), facing(head)).astype(np.float32),
         )
         return Sight(colour=colour, solid=solid)
 

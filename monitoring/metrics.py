@@ -228,7 +228,7 @@ class Metrics:
         )
         self.face_assurance = self._counter(
             "face_assurance_total",
-            "Live sessions by what stood behind them: COLOUR, COLOUR_UNMOVED, SOLID (infrared or depth agreed).",
+            "Live sessions by what stood behind them: COLOUR, COLOUR_UNMOVED, SOLID (depth agreed).",
             ("assurance",),
         )
         self._face_proofs()

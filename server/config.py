@@ -146,6 +146,8 @@ class FaceSettings:
     `failures_per_claim_within`; then the other ways to pay are left."""
     failures_per_claim_within: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 1 * _H
     """See `failures_per_claim_max`."""
+    failures_per_terminal_max: Annotated[int, Between(1, 100_000)] = 300
+    """Such sessions at one terminal within an hour, whoever was claimed; then it looks at nobody for a while."""
     gallery_scope: GalleryScope = GalleryScope.SITE
     """Among whom a face without a name is looked for: "site", the people enrolled for that site; or "region", all of
     the site's region."""

@@ -11,6 +11,7 @@ from typing import Final, Protocol, TypeVar
 
 import numpy as np
 
+from face_pipeline.errors import PolicyError
 from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Points
 from face_pipeline.liveness.gestures import TURN_SIGN, Pose, gesture
 from face_pipeline.liveness.parallax import FaceView, Parallax
@@ -31,7 +32,13 @@ class Randomness(Protocol):
 
 
 def random_challenge(plan: ChallengePlan, randomness: Randomness) -> Challenge:
-    """Return a challenge that cannot be foreseen: which actions, how they are mixed, in which order."""
+    """Return a challenge that cannot be foreseen: which actions, how they are mixed, in which order.
+
+    Raises:
+        PolicyError: it would be asked for nothing but what a photograph can do as well.
+    """
+    if plan.extras and not plan.turns:
+        raise PolicyError(mistakes=("a challenge needs a turn: a photograph is brought closer as easily as a head",))
     orders: list[tuple[Action, ...]] = [()]
     for _ in range(plan.turns):
         orders = [(*order, action) for order in orders for action in TURN_SIGN]
@@ -98,6 +105,8 @@ class Performance:
         self._returned = False
         self._between = 0
         self._left_rest_at: datetime | None = None
+        self._rested_at: datetime | None = None
+        self._lost_at: datetime | None = None
         self._too_fast = False
 
     @property
@@ -159,7 +168,7 @@ class Performance:
             return Guidance.LOOK_STRAIGHT
         if self._rest is None:
             return Guidance.HOLD_STILL if self._is_frontal else Guidance.LOOK_STRAIGHT
-        if not self._may_count or self._too_fast:
+        if not self._may_count or self._too_fast or self._lost_at:
             return Guidance.LOOK_STRAIGHT
         return gesture(self._actions[self._index], self._policy).guidance
 
@@ -174,7 +183,22 @@ class Performance:
             return False
         before, self._pose = self._pose, self._rest.pose(look)
         self._notice_turn(look.points)
-        return self._is_reached(look.at, before)
+        is_reached = self._is_reached(look.at, before)
+        self._notice_loss(look)
+        return is_reached
+
+    def _notice_loss(self, look: Look) -> None:
+        """See whether somebody is on the way for so long that they can only begin again.
+
+        At the end of a turn or nod the places of eyes and mouth may be hidden: who stays there waits for ever.
+        """
+        is_seen = look.view is None or self._pose.parallax is not None
+        since = self._lost_at or self._rested_at
+        is_over = since is not None and look.at - since > self._policy.attempt_max
+        if since is None or (is_seen and self.is_at_rest) or (is_over and self._lost_at):
+            self._rested_at, self._lost_at = look.at, None
+        elif is_over:
+            self._lost_at = look.at
 
     def advance(self) -> None:
         """Count the action as done; the caller has made sure that it is still the same person."""

@@ -14,7 +14,7 @@ from face_pipeline.frames import Face, Modality
 from face_pipeline.intake import Pictures
 from face_pipeline.liveness.cues import Cue, CueReading, CueSays, Reason
 from face_pipeline.liveness.depth import relief
-from face_pipeline.liveness.infrared import in_infrared
+from face_pipeline.liveness.infrared import in_infrared, red_of
 from face_pipeline.picture.detection import Detector
 from face_pipeline.picture.registration import as_colour, points_in
 from face_pipeline.policy import FacePolicy
@@ -39,8 +39,11 @@ def judged(pictures: Pictures, face: Face, detector: Detector, policy: FacePolic
     if pictures.nir is not None:
         points = points_in(face.points, pictures.colour, pictures.nir)
         faces = detector.faces(as_colour(pictures.nir))
-        infrared = in_infrared(pictures.nir, points, faces, policy)
-        found[Modality.NIR] = Judged(says=infrared.says, value=infrared.eye_contrast)
+        infrared = in_infrared(pictures.nir, points, faces, red_of(pictures.colour, face.points), policy)
+        found[Modality.NIR] = Judged(
+            says=infrared.says,
+            value=min(infrared.detail, infrared.own_light * policy.infrared_detail_min / policy.infrared_own_light_min),
+        )
     if pictures.depth is not None:
         points = points_in(face.points, pictures.colour, pictures.depth)
         shape = relief(pictures.depth, points, policy)
@@ -157,4 +160,4 @@ class Companions:
     def _threshold(self, modality: Modality) -> float:
         if modality is Modality.DEPTH:
             return self._policy.relief_residual_mm_min
-        return self._policy.infrared_contrast_min
+        return self._policy.infrared_detail_min

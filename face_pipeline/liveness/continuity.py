@@ -16,10 +16,11 @@ RIM: Final = 3  # pixels without: hair and background there say little about who
 def thumbnail(crop: Image) -> Thumbnail:
     """Return an aligned crop as a small gray picture of mean 0 and deviation 1."""
     small = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    inner = small[RIM:-RIM, RIM:-RIM].astype(np.float64)
-    return np.asarray((inner - inner.mean()) / max(float(inner.std()), 1e-6), np.float64)
+    inner = small[RIM:-RIM, RIM:-RIM]
+    mean, deviation = cv2.meanStdDev(inner)  # numpy's own take four times as long
+    return np.asarray((inner - float(mean[0, 0])) / max(float(deviation[0, 0]), 1e-6), np.float64)
 
 
 def likeness(one: Thumbnail, other: Thumbnail) -> float:
     """Return the correlation of two thumbnails, in [-1, 1]."""
-    return float((one * other).mean())
+    return float(np.vdot(one, other)) / one.size

@@ -43,7 +43,10 @@ class Evidence:
 
     passive: list[float] = field(default_factory=list)
     """Live probability of each good frame."""
+    last_crop: Image | None = None
+    """Of the last good frame."""
     last_look: Thumbnail | None = None
+    """The same, small."""
     last_box: Box | None = None
     lost_frames: int = 0
     began_at: datetime | None = None

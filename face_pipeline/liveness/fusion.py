@@ -1,10 +1,11 @@
 """Is this a living person? The one place where cues become live, suspected or insufficient.
 
-Everything here is a pure function of what the cues said. Three rules:
+Everything here is a pure function of what the cues said. Four rules:
 
 - Most cues are hard: one that says no ends in a suspicion (or, where it proves nothing worse, in "not enough").
 - Passive model and terminal's own check are judges that err: each is one doubt. With one colour camera no doubt is
-  borne; beside infrared or depth that agreed at rest and in every action, one is.
+  borne; beside depth that agreed at rest and in every action, or infrared that did in a challenge, one is.
+- Only depth makes a face solid: infrared tells screens and inks from skin, and not every ink, nor what it is worn on.
 - Nobody is live without each needed cue: what is missing is never read as a yes (I10).
 
 Adding a cue that says no never improves the end; the tests walk every combination.
@@ -22,8 +23,9 @@ from face_pipeline.policy import FacePolicy
 DOUBTS: Final = frozenset({Cue.PASSIVE, Cue.PASSIVE_SHARE, Cue.TERMINAL})
 PROVES_NO_ATTACK: Final = frozenset({Cue.DELIVERY, Cue.CHALLENGE})
 """What an honest person may do as well: a bad line, the other side."""
-SOLID: Final = (frozenset({Cue.INFRARED, Cue.INFRARED_MOVED}), frozenset({Cue.DEPTH, Cue.DEPTH_MOVED}))
-"""By camera, what must all speak for a face to be solid; in a session without a challenge that is the one at rest."""
+SOLID: Final = frozenset({Cue.DEPTH, Cue.DEPTH_MOVED})
+"""What must all speak for a face to be solid; in a session without a challenge that is the one at rest."""
+IN_INFRARED: Final = frozenset({Cue.INFRARED, Cue.INFRARED_MOVED})
 
 
 class Liveness(IntEnum):
@@ -50,23 +52,23 @@ def fused(cues: Iterable[CueReading], policy: FacePolicy) -> Fusion:
 
     Args:
         cues: at most one reading of each cue; a cue that is not there was not asked.
-        policy: how many doubts solid evidence bears.
+        policy: how many doubts infrared or depth bear.
     """
     readings = tuple(cues)
     against = [reading for reading in readings if reading.says is CueSays.AGAINST]
     doubts = {_judge(reading) for reading in against if reading.name in DOUBTS}
-    is_borne = len(doubts) <= (policy.doubts_borne_solid if _leans_solid(readings) else 0)
+    is_borne = len(doubts) <= (policy.doubts_borne_solid if _may_be_borne(readings) else 0)
     attacks = [reading for reading in against if _is_attack(reading, is_borne=is_borne)]
     if attacks:
         return _end(Liveness.SPOOF_SUSPECTED, attacks)
     failures = [reading for reading in against if reading.name not in DOUBTS]
     if failures:
         return _end(Liveness.INSUFFICIENT, failures)
-    is_solid = _is_solid(readings)
-    missing = [reading for reading in readings if _is_missing(reading, is_solid=is_solid)]
-    if missing or not readings or (doubts and not is_solid):
+    is_vouched = _is_vouched(readings)
+    missing = [reading for reading in readings if _is_missing(reading, is_vouched=is_vouched)]
+    if missing or not readings or (doubts and not is_vouched):
         return _end(Liveness.INSUFFICIENT, missing, is_final=False)
-    return Fusion(liveness=Liveness.LIVE, reasons=(), assurance=_assurance(readings, is_solid=is_solid), is_final=True)
+    return Fusion(liveness=Liveness.LIVE, reasons=(), assurance=_assurance(readings), is_final=True)
 
 
 def capture_cues(findings: CaptureFindings) -> tuple[CueReading, ...]:
@@ -108,31 +110,35 @@ def _is_attack(reading: CueReading, *, is_borne: bool) -> bool:
     return not is_borne if reading.name in DOUBTS else reading.name not in PROVES_NO_ATTACK
 
 
-def _is_missing(reading: CueReading, *, is_solid: bool) -> bool:
-    excused = is_solid and reading.name in DOUBTS
+def _is_missing(reading: CueReading, *, is_vouched: bool) -> bool:
+    excused = is_vouched and reading.name in DOUBTS
     return reading.needed and reading.says is not CueSays.FOR and not excused
 
 
-def _said_in_solid(readings: tuple[CueReading, ...]) -> list[list[CueSays]]:
-    """Return what each camera beside colour said, cue by cue; nothing of one that was not promised."""
-    says = {reading.name: reading.says for reading in readings}
-    return [[says[name] for name in names if name in says] for names in SOLID]
+def _said(readings: tuple[CueReading, ...], names: frozenset[Cue]) -> set[CueSays]:
+    """Return what one camera beside colour said; nothing of one that was not promised."""
+    return {reading.says for reading in readings if reading.name in names}
 
 
-def _leans_solid(readings: tuple[CueReading, ...]) -> bool:
-    """Return whether infrared or depth speaks for the face so far, and neither against it."""
-    words = [word for camera in _said_in_solid(readings) for word in camera]
-    return CueSays.FOR in words and CueSays.AGAINST not in words
+def _vouching(readings: tuple[CueReading, ...]) -> tuple[set[CueSays], ...]:
+    """Return what each camera said that may bear a doubt: in infrared a print held still can look like a face."""
+    is_asked = any(reading.name is Cue.CHALLENGE for reading in readings)
+    return tuple(_said(readings, names) for names in ((SOLID, IN_INFRARED) if is_asked else (SOLID,)))
 
 
-def _is_solid(readings: tuple[CueReading, ...]) -> bool:
-    """Return whether infrared or depth spoke for the face all the way."""
-    cameras = _said_in_solid(readings)
-    return _leans_solid(readings) and any(camera and set(camera) == {CueSays.FOR} for camera in cameras)
+def _may_be_borne(readings: tuple[CueReading, ...]) -> bool:
+    """Return whether a camera speaks for the face so far, and neither against it."""
+    is_denied = CueSays.AGAINST in _said(readings, SOLID | IN_INFRARED)
+    return not is_denied and any(CueSays.FOR in words for words in _vouching(readings))
 
 
-def _assurance(readings: tuple[CueReading, ...], *, is_solid: bool) -> Assurance:
-    if is_solid:
+def _is_vouched(readings: tuple[CueReading, ...]) -> bool:
+    """Return whether a camera spoke for the face all the way."""
+    return _may_be_borne(readings) and any(words == {CueSays.FOR} for words in _vouching(readings))
+
+
+def _assurance(readings: tuple[CueReading, ...]) -> Assurance:
+    if _said(readings, SOLID) == {CueSays.FOR}:
         return Assurance.SOLID
     moved = any(reading.name is Cue.CHALLENGE and reading.says is CueSays.FOR for reading in readings)
     return Assurance.COLOUR if moved else Assurance.COLOUR_UNMOVED

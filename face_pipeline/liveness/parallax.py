@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from face_pipeline.frames import Image, Points
-from face_pipeline.picture.pose import AFFINE_POINTS, narrowness
+from face_pipeline.picture.alignment import mapped
+from face_pipeline.picture.pose import AFFINE_POINTS, REGULAR, narrowness
 
 Gray = NDArray[np.uint8]
 Place = NDArray[np.float64]
@@ -26,6 +27,8 @@ SIDE: Final = 112  # pixels of the view, as large as the crops
 EYE_DISTANCE: Final = 48.0  # pixels in the view
 HEIGHT: Final = 48.0  # pixels between eyes and mouth in the view
 PLACES: Final = np.array([[32.0, 36.0], [80.0, 36.0], [37.0, 84.0], [75.0, 84.0]])  # of eyes and mouth corners in it
+MIDDLE: Final[tuple[float, ...]] = tuple(PLACES.mean(axis=0).tolist())
+OFF_MIDDLE: Final[list[list[float]]] = (PLACES - PLACES.mean(axis=0)).tolist()
 PLANE: Final = np.linalg.pinv(np.hstack([PLACES, np.ones((4, 1))]))  # from four shifts to the affine map they make
 ON_PLANE: Final = np.hstack([PLACES, np.ones((4, 1))]) @ PLANE  # from four shifts to those that one map makes of them
 HALF: Final = 9  # pixels around a point that are looked for
@@ -48,16 +51,15 @@ class FaceView:
     @classmethod
     def of(cls, image: Image, points: Points) -> "FaceView":
         """Return the view of the face with these points."""
-        corners = np.hstack([points[AFFINE_POINTS].astype(np.float64), np.ones((4, 1))])
-        matrix = np.linalg.lstsq(corners, PLACES, rcond=None)[0].T
+        matrix = _affine(points)
         gray = cv2.cvtColor(cv2.warpAffine(image, matrix, (SIDE, SIDE)), cv2.COLOR_BGR2GRAY)
-        nose = np.clip(matrix @ np.append(points[2].astype(np.float64), 1), HALF, SIDE - 1 - HALF)
+        nose = np.clip(matrix[:, :2] @ points[2].astype(np.float64) + matrix[:, 2], HALF, SIDE - 1 - HALF)
         back = cv2.invertAffineTransform(matrix)
         return cls(gray=np.asarray(gray, np.uint8), nose=nose, to_picture=np.asarray(back, np.float64))
 
     def points(self, places: NDArray[np.float64]) -> Points:
         """Return places of the view, in landmark order, as pixels of the frame."""
-        return np.asarray(np.hstack([places, np.ones((len(places), 1))]) @ self.to_picture.T, np.float32)
+        return mapped(places, self.to_picture)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +83,33 @@ class Parallax:
         corners, nose = np.array(found[:-1]), found[-1]
         if np.abs(corners - ON_PLANE @ corners).max() > MISFIT_MAX:
             return None
-        across, down = nose - np.append(rest.nose, 1) @ (PLANE @ corners)
+        plane = PLANE @ corners
+        across, down = nose - (rest.nose @ plane[:2] + plane[2])
         before = narrowness(rest.points(_in_landmark_order(PLACES, rest.nose)))
         after = narrowness(now.points(_in_landmark_order(PLACES + corners, rest.nose + nose)))
         return cls(across=float(across) / EYE_DISTANCE, down=float(down) / HEIGHT, narrowing=after / max(before, TINY))
 
 
+def _affine(points: Points) -> NDArray[np.float64]:
+    """Return the affine map, shape (2, 3), that brings eyes and mouth nearest to their places (least squares)."""
+    # Plain numbers: for four points numpy has too much ado.
+    corners: list[list[float]] = points[AFFINE_POINTS].tolist()
+    x, y = (sum(corner[axis] for corner in corners) / len(corners) for axis in (0, 1))
+    xx = xy = yy = xu = yu = xv = yv = 0.0
+    for corner, (u, v) in zip(corners, OFF_MIDDLE, strict=True):
+        right, down = corner[0] - x, corner[1] - y
+        xx, xy, yy = xx + right * right, xy + right * down, yy + down * down
+        xu, yu, xv, yv = xu + right * u, yu + down * u, xv + right * v, yv + down * v
+    size = xx * yy - xy * xy
+    if size <= REGULAR * xx * yy:  # all on one line: the least map that does it
+        ones = np.hstack([points[AFFINE_POINTS].astype(np.float64), np.ones((len(corners), 1))])
+        return np.asarray(np.linalg.lstsq(ones, PLACES, rcond=None)[0].T, np.float64)
+    rows = [((xw * yy - yw * xy) / size, (yw * xx - xw * xy) / size) for xw, yw in ((xu, yu), (xv, yv))]
+    return np.array([[a, b, m - a * x - b * y] for (a, b), m in zip(rows, MIDDLE, strict=True)])
+
+
 def _in_landmark_order(corners: NDArray[np.float64], nose: Place) -> NDArray[np.float64]:
-    return np.vstack([corners[:2], nose, corners[2:]])
+    return np.concatenate((corners[:2], nose[None], corners[2:]))
 
 
 def _shift(rest: Gray, now: Gray, place: Place) -> Place | None:

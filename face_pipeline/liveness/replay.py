@@ -5,6 +5,7 @@ scaled with the whole picture or made brighter, has nearly the same print. The s
 millimetres elsewhere, and already that changes a quarter of the bits: a camera never takes the same picture twice.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -189,7 +190,8 @@ def _blurred(cells: NDArray[np.float32], width: float) -> NDArray[np.float32]:
 
 def _weights(points: Points) -> NDArray[np.float32]:
     """Return how much each cell counts: a bell over the face."""
-    middle, reach = points.mean(axis=0), REACH * float(np.hypot(*(points[1] - points[0])))
-    across = np.exp(-((_ACROSS - middle[0]) ** 2) / (2 * reach * reach + 1e-6))
-    down = np.exp(-((_DOWN - middle[1]) ** 2) / (2 * reach * reach + 1e-6))
-    return np.asarray(np.outer(down, across), np.float32)
+    places: list[list[float]] = points.tolist()
+    x, y = (sum(place[axis] for place in places) / len(places) for axis in (0, 1))
+    narrow = np.float32(-1 / (2 * (REACH * math.dist(places[0], places[1])) ** 2 + 1e-6))
+    across, down = _ACROSS - np.float32(x), _DOWN - np.float32(y)
+    return np.asarray(np.exp(across * across * narrow) * np.exp(down * down * narrow)[:, None], np.float32)

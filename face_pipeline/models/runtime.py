@@ -128,13 +128,21 @@ def _loaded(file: WeightFile, content: bytes) -> LoadedModel:
     if len(session.input_names) != 1:
         raise ModelContractError(model=file.name, detail="exactly one input is needed: the picture")
     try:
-        outputs = session.run(_warm_picture(file.input))
+        picture = _warm_picture(file.input)
+        outputs = session.run(picture)
+        others = session.run(np.ascontiguousarray(picture[:, :, ::-1]))
     except InferenceError as error:
         raise ModelContractError(model=file.name, detail=f"does not take its input: {error}") from error
     size = len(outputs) if file.job is Job.DETECTION else outputs[0].shape[-1]
     if size != file.output.size:
         raise ModelContractError(model=file.name, detail=f"gives {size} values, {file.output.size} are needed")
+    if file.job is Job.EMBEDDING and not _tells_apart(outputs[0], others[0]):
+        raise ModelContractError(model=file.name, detail="does not tell two pictures apart: everybody would match")
     return LoadedModel(file=file, session=session, input=file.input)
+
+
+def _tells_apart(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    return bool(np.isfinite([one, other]).all()) and not np.allclose(one, other)
 
 
 def _warm_picture(spec: ModelInput) -> NDArray[np.float32]:

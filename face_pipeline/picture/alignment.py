@@ -67,6 +67,6 @@ def roll_degrees(points: Points) -> float:
     return float(np.degrees(np.arctan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0])))
 
 
-def mapped(points: Points, transform: NDArray[np.float64]) -> Points:
+def mapped(points: Points | NDArray[np.float64], transform: NDArray[np.float64]) -> Points:
     """Return the points after an affine transform of shape (2, 3)."""
     return np.asarray(points @ transform[:, :2].T + transform[:, 2], np.float32)

@@ -1,6 +1,8 @@
 """Where are the faces in a picture, and where are their eyes, nose and mouth?"""
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import cv2
@@ -74,9 +76,7 @@ class Detector:
         rows = self._rows(look)
         if not rows:
             return None
-        middle = np.float32(LOOK_SIDE / 2)
-        nearest = min(rows, key=lambda row: float(np.hypot(*(row[:2] + row[2:4] / 2 - middle))))
-        return mapped(_points(nearest), back)
+        return mapped(_points(min(rows, key=_off_middle)), back)
 
     def _rows(self, picture: Image) -> list[NDArray[np.float32]]:
         """Return what the model finds in a picture as it is, padded to its largest stride."""
@@ -85,7 +85,7 @@ class Detector:
             picture = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT), np.uint8)
         outputs = self.model.session.run(self.model.planes(picture))
         least = self.policy.detector_score_search
-        rows = _decoded(outputs, width=picture.shape[1], score_min=least)
+        rows = _decoded(outputs, (picture.shape[1], picture.shape[0]), least)
         # One face is found many times over: keep the best of each heap of overlapping finds.
         best = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), least, self.policy.detector_overlap_max)
         return [rows[index] for index in np.asarray(best, np.intp).ravel()]
@@ -125,32 +125,53 @@ def _level_square(image: Image, centre: tuple[float, float], side: float) -> tup
     return np.asarray(cv2.resize(cut, (LOOK_SIDE, LOOK_SIDE)), np.uint8), back
 
 
-def _decoded(outputs: list[NDArray[np.float32]], *, width: int, score_min: float) -> NDArray[np.float32]:
+def _decoded(outputs: list[NDArray[np.float32]], size: tuple[int, int], score_min: float) -> NDArray[np.float32]:
     """Return rows of (x, y, width, height, ten point coordinates, score), pixels of the searched picture.
 
     Outputs come part by part, each by stride: class, object, box, points. Nearly every anchor sees nothing, so that
     only those are worked out that see something.
+
+    Args:
+        outputs: of the model.
+        size: width and height of the searched picture.
+        score_min: what a find must have.
     """
-    found = [np.empty((0, ROW), np.float32)]
-    for level, stride in enumerate(STRIDES):
-        classes, objects, boxes, points = (output[0] for output in outputs[level :: len(STRIDES)])
-        squared = classes[:, 0] * objects[:, 0]  # both lie in 0..1; the score is their geometric mean
-        chosen = np.flatnonzero(squared >= score_min * score_min)
-        if chosen.size:
-            down, across = np.divmod(chosen, width // stride)
-            cells = np.stack([across, down], axis=1).astype(np.float32)
-            size = np.exp(boxes[chosen, 2:]) * stride
-            corner = (cells + boxes[chosen, :2]) * stride - size / 2
-            landmarks = (points[chosen].reshape(-1, 5, 2) + cells[:, None]) * stride
-            found.append(np.hstack([corner, size, landmarks.reshape(-1, 10), np.sqrt(squared[chosen, None])]))
-    return np.concatenate(found)
+    parts = (outputs[at : at + len(STRIDES)] for at in range(0, len(outputs), len(STRIDES)))
+    classes, objects, boxes, points = (np.concatenate(part, axis=1)[0] for part in parts)
+    squared = (classes * objects).ravel()  # both lie in 0..1; the score is their geometric mean
+    chosen = (squared >= score_min * score_min).nonzero()[0]
+    anchors = _anchors(*size)[chosen]
+    cells, stride, box = anchors[:, :-1], anchors[:, -1:], boxes[chosen]
+    rows = np.empty((chosen.size, ROW), np.float32)
+    rows[:, 2:4] = np.exp(box[:, 2:]) * stride
+    rows[:, :2] = (cells[:, :2] + box[:, :2]) * stride - rows[:, 2:4] / 2
+    rows[:, 4:14] = (cells + points[chosen]) * stride
+    rows[:, 14] = np.sqrt(squared[chosen])
+    return rows
+
+
+@lru_cache(maxsize=16)  # cameras differ, but not by much
+def _anchors(width: int, height: int) -> NDArray[np.float32]:
+    """Return a row for each anchor of a picture: x and y of its cell, five times over, and its stride."""
+    levels = []
+    for stride in STRIDES:
+        down, across = np.divmod(np.arange(width // stride * (height // stride)), width // stride)
+        levels.append(np.stack([across, down] * 5 + [np.full_like(down, stride)], axis=1).astype(np.float32))
+    anchors = np.concatenate(levels)
+    anchors.flags.writeable = False
+    return anchors
 
 
 def _face(row: NDArray[np.float32], factors: NDArray[np.float32]) -> Face:
-    x, y = (float(value) for value in row[:2] * factors)
-    width, height = (float(value) for value in row[2:4] * factors)
+    x, y, width, height = (row[:4].reshape(2, 2) * factors).ravel().tolist()
     points = np.asarray(_points(row) * factors, np.float32)
     return Face(box=Box(x=x, y=y, width=width, height=height), points=points, score=float(row[14]))
+
+
+def _off_middle(row: NDArray[np.float32]) -> float:
+    """Return how far the middle of a find is from the middle of a look, pixels."""
+    x, y, width, height = row[:4].tolist()
+    return math.hypot(x + width / 2 - LOOK_SIDE / 2, y + height / 2 - LOOK_SIDE / 2)
 
 
 def _points(row: NDArray[np.float32]) -> Points:

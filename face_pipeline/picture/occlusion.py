@@ -6,6 +6,7 @@ from the eyes. A mask takes away the lines of mouth and nostrils, which a beard 
 skin of any tone is compared with itself.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -50,7 +51,7 @@ class Uncovered:
         detail = [_strength(change, eye) / cheek for eye, cheek in zip(EYES, light, strict=True)]
         mouth = _strength(change, MOUTH)
         return cls(
-            eyes=float(np.mean(shade) * np.sqrt(np.mean(detail))),
+            eyes=sum(shade) / len(shade) * math.sqrt(sum(detail) / len(detail)),
             mouth=mouth / max(_mean(gray, LOWER_FACE), LIGHT_MIN),
             mouth_to_eyes=mouth / max(_strength(change, UPPER_FACE), 1.0),
         )

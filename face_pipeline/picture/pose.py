@@ -4,6 +4,7 @@ The nose stands out of the plane of eyes and mouth. Seen from the front it lies 
 moves against them. In the affine frame of eyes and mouth, a flat picture keeps it in place however it is turned.
 """
 
+import math
 from typing import Final
 
 import numpy as np
@@ -42,11 +43,12 @@ def narrowness(points: Points) -> float:
 def extent(points: Points) -> float:
     """Return how large the face is, in pixels: it grows as one comes closer, however the head is tilted."""
     across, down = _sides(points)
-    return float(np.sqrt(across * down))
+    return math.sqrt(across * down)
 
 
 def _sides(points: Points) -> tuple[float, float]:
     """Return eye distance, and height between eyes and mouth, in pixels."""
-    right_eye, left_eye, _, right_mouth, left_mouth = points.astype(np.float64)
-    height = (right_mouth + left_mouth - right_eye - left_eye) / 2
-    return float(np.linalg.norm(left_eye - right_eye)), float(np.linalg.norm(height))
+    right_eye, left_eye, _, right_mouth, left_mouth = points.tolist()
+    eyes = math.dist(left_eye, right_eye)
+    down = [(a + b - c - d) / 2 for a, b, c, d in zip(right_mouth, left_mouth, right_eye, left_eye, strict=True)]
+    return eyes, math.hypot(*down)

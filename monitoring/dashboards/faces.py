@@ -36,7 +36,7 @@ OUTCOMES: Final = Row(
             title="What stood behind a live face",
             unit="reqps",
             queries={"{{assurance}}": rate("shualian_face_assurance_total", "assurance")},
-            about="COLOUR pays little, COLOUR_UNMOVED only with a PIN or a practitioner; SOLID had infrared or depth.",
+            about="COLOUR pays little, COLOUR_UNMOVED only with a PIN or a practitioner; SOLID had depth.",
         ),
     ),
 )

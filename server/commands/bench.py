@@ -19,7 +19,8 @@ def bench(
         list[str] | None,
         typer.Argument(
             metavar="[NAME]...",
-            help="rpc, settle, face, identification, handshakes, enrollments, fleet, revocation; all by default.",
+            help="rpc, settle, face, face_load, face_memory, identification, handshakes, enrollments, fleet, "
+            "revocation; all by default.",
         ),
     ] = None,
     *,
@@ -29,6 +30,10 @@ def bench(
     terminals: Annotated[
         int | None,
         typer.Option(min=10, max=50_000, help="How many are connected, for fleet and revocation."),
+    ] = None,
+    sessions: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="How many are held: at once for face_load, in all for face_memory."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -42,5 +47,7 @@ def bench(
     flags = [flag for flag, wanted in (("--quick", quick), ("--json", as_json)) if wanted]
     if terminals is not None:
         flags += ["--terminals", str(terminals)]
+    if sessions is not None:
+        flags += ["--sessions", str(sessions)]
     done = subprocess.run([sys.executable, "-m", "bench", *(names or ()), *flags], check=False)  # noqa: S603 - our own module
     raise typer.Exit(done.returncode)

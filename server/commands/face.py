@@ -96,7 +96,7 @@ def _shown(
     """Return what holds before one camera; a refusal in the place of numbers when it is not enough."""
     beside = frozenset(Modality) if assurance is Assurance.SOLID else frozenset[Modality]()
     row: dict[str, object] = {
-        "camera": "with infrared or depth" if beside else "colour alone", "band": None, "turns": None, "extras": None,
+        "camera": "with infrared and depth" if beside else "colour alone", "band": None, "turns": None, "extras": None,
         "similarity_min": None, "amount_limit_fen": None, "pin_free_limit_fen": None, "staff_may_confirm": None,
         "refused": None,
     }  # fmt: skip

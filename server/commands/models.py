@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from face_pipeline import FileStatus, load_manifest
-from face_pipeline import verify as verify_files
 from face_pipeline import install as install_files
+from face_pipeline import verify as verify_files
 from face_pipeline.models.install import Progress as Report
 from server.commands.mistakes import ExitCode
 from server.commands.options import Json

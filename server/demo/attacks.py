@@ -2,19 +2,24 @@
 
 from typing import Final
 
-from server.demo.face import SECONDS_MAX, STRANGER, at_the_window, bill
-from server.demo.processes import Answer, StepFailedError
+from server.demo.face import SECONDS_MAX, STRANGER, at_the_window, bill, visited
+from server.demo.processes import Answer, Program, StepFailedError
 from server.demo.stage import Stage, Told
 
+REFUSED: Final = ("SPOOF_SUSPECTED", "INSUFFICIENT")
+"""Both say no: that it is a picture, or that nothing living was seen in time."""
 IN_ONE_GO: Final = ("flat-photo", "cut-out", "screen-replay", "virtual-camera", "bare-id-number")
 """Tried by one process, one after the other, in the order in which they are told."""
 
 
-def flat_photo(stage: Stage) -> Told:
-    """Hold a printed photo of the insured person before the cameras; a stranger comes to them meanwhile."""
-    at_the_window(stage, "attack", "wrong-person", *bill(3), face=STRANGER)
-    stage.running["stranger"] = stage.running.pop("attack")
+def begin(stage: Stage) -> None:
+    """Let those come who must not pass: one with pictures, one with a living face that is somebody else's."""
     at_the_window(stage, "attack", *IN_ONE_GO, *bill(3))
+    _claim_falsely(stage)
+
+
+def flat_photo(stage: Stage) -> Told:
+    """Hold a printed photo of the insured person before the cameras."""
     return _refusal("taken for a picture; nothing is said about the match", _spoof(stage, "flat-photo"))
 
 
@@ -30,12 +35,9 @@ def screen_replay(stage: Stage) -> Told:
 
 def wrong_person(stage: Stage) -> Told:
     """Let a stranger claim to be the insured person."""
-    stranger = stage.running["stranger"]
-    _, decision = stranger.wait_for("decision", within=SECONDS_MAX)
-    stranger.wait(within=SECONDS_MAX)
-    if decision["outcome"] != "NOT_MATCHED":
-        raise StepFailedError(f"wrong-person got {decision['outcome']}, must get NOT_MATCHED")
-    return _refusal("alive, but not the person claimed", decision)
+    visit = visited(lambda: _claim_falsely(stage), started=stage.running["stranger"])
+    visit.demand("NOT_MATCHED")
+    return _refusal("alive, but not the person claimed", visit.decision)
 
 
 def virtual_camera(stage: Stage) -> Told:
@@ -61,17 +63,23 @@ def bare_id_number(stage: Stage) -> Told:
     )
 
 
+def _claim_falsely(stage: Stage) -> Program:
+    return at_the_window(stage, "attack", "wrong-person", *bill(3), face=STRANGER, role="stranger")
+
+
 def _spoof(stage: Stage, kind: str) -> Answer:
     """Return the last decision that an attack got: a virtual camera first lets an honest person in."""
     seen: list[tuple[float, Answer]] = []
     _, ended = stage.running["attack"].wait_for("attack_ended", within=SECONDS_MAX, passing=seen)
     decisions = [event for _, event in seen if event["event"] == "decision"]
-    if ended["kind"] != kind or not decisions or ended["how"] != "SPOOF_SUSPECTED":
-        raise StepFailedError(f"{kind} got {ended['how']}, must get SPOOF_SUSPECTED")
+    if ended["kind"] != kind or not decisions or ended["how"] not in REFUSED:
+        raise StepFailedError(f"{kind} got {ended['how']}, must be refused")
     return decisions[-1]
 
 
 def _refusal(line: str, decision: Answer) -> Told:
+    if decision["outcome"] == "INSUFFICIENT":
+        line = "not seen alive; nothing is said about the match"
     ways = ", ".join(way.lower().replace("_", " ") for way in decision["other_ways"])
     return Told(
         line=line,

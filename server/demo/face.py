@@ -2,8 +2,8 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from server.commands.output import yuan
@@ -29,14 +29,42 @@ STRANGER: Final = "astronaut"
 """Whose face is not the insured person's: the doctor's."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """How one face session went."""
+
+    program: Program
+    accepted: Answer
+    seen: Sequence[Answer]
+    """What the terminal told between the beginning and the decision."""
+    decision: Answer
+
+    def demand(self, outcome: str) -> None:
+        """Go on only if this was the outcome."""
+        if self.decision["outcome"] != outcome:
+            raise StepFailedError(f"got {self.decision['outcome']}, must get {outcome}")
+
+
+def begin(stage: Stage) -> None:
+    """Find out how the two portraits lie, and take a picture of the doctor: that takes no platform."""
+    for name in (PERSON, STRANGER):
+        stage.known[f"camera of {name}"] = stage.meanwhile(_prepare_camera, stage, name)
+    stage.known["doctor's picture"] = stage.meanwhile(_doctors_picture, stage)
+
+
+def enroll(stage: Stage) -> None:
+    """Begin to add the people of the clinic, and fund the region that will pay for them."""
+    fund = ("ledger", "fund", "--region", REGION, "--amount-fen", str(FUND_FEN))
+    stage.known["added"] = stage.meanwhile(_add_person, stage)
+    stage.known["beside the person"] = [
+        stage.meanwhile(stage.platform, *fund), stage.meanwhile(_add_doctor, stage), stage.known[f"camera of {PERSON}"]
+    ]  # fmt: skip
+
+
 def person(stage: Stage) -> Told:
-    """Add the insured person with face, card, PIN and money, and a doctor; fund the region that will pay for them."""
-    with ThreadPoolExecutor(max_workers=2) as beside:
-        adding = beside.submit(_add_person, stage)
-        others = [beside.submit(_prepare_camera, stage, PERSON), beside.submit(_add_doctor, stage)]
-        stage.platform("ledger", "fund", "--region", REGION, "--amount-fen", str(FUND_FEN))
-    added = adding.result()
-    for other in others:
+    """Add the insured person with face, card, PIN and money, and a doctor."""
+    added = stage.known["added"].result()
+    for other in stage.known["beside the person"]:
         other.result()
     stage.known["person_id"] = added["person_id"]
     return Told(
@@ -48,17 +76,14 @@ def person(stage: Stage) -> Told:
 
 def session(stage: Stage) -> Told:
     """Stand before the cameras: guidance, challenge, liveness in three kinds of light, seal, match."""
-    program = at_the_window(stage, "pay", "--repeat", *bill(1))
-    _, accepted = program.wait_for("accepted", within=SECONDS_MAX)
-    seen: list[tuple[float, Answer]] = []
-    _, decision = program.wait_for("decision", within=SECONDS_MAX, passing=seen)
-    if decision["outcome"] != "MATCHED":
-        raise StepFailedError(f"the right person got {decision['outcome']}")
+    visit = visited(lambda: at_the_window(stage, "pay", "--repeat", *bill(1)))
+    visit.demand("MATCHED")
+    accepted, decision = visit.accepted, visit.decision
     return Told(
         line=f"alive, and it is {decision['person']['name']} ({decision['person']['id_number']})",
         notes=[
             f"consent recorded, then asked at random: {_asked(accepted['actions'])}",
-            *_guidance(accepted, seen),
+            *_guidance(accepted, visit.seen),
             "colour, infrared and depth agree; the frames are sealed with the terminal's key",
             f"decided {decision['decision_ms']} ms after the last frame needed; {decision['frames_used']} frames",
         ],
@@ -67,9 +92,9 @@ def session(stage: Stage) -> Told:
             "liveness": decision["liveness"],
             "challenge_passed": decision["challenge_passed"],
             "actions": accepted["actions"],
-            "guidance": [event["hint"] for _, event in seen if event["event"] == "guidance"],
+            "guidance": [event["hint"] for event in visit.seen if event["event"] == "guidance"],
             "pin_free_limit_fen": decision["pin_free_limit_fen"],
-            "sealed": any(event["event"] == "sealed" for _, event in seen),
+            "sealed": any(event["event"] == "sealed" for event in visit.seen),
             "frames_used": decision["frames_used"],
             "decision_ms": decision["decision_ms"],
         },
@@ -131,18 +156,22 @@ def _add_person(stage: Stage) -> Answer:
     )  # fmt: skip
 
 
-def _add_doctor(stage: Stage) -> None:
-    """The portrait is small: take a picture of the doctor with the terminal's camera, as one would in a clinic."""
-    _prepare_camera(stage, STRANGER)
+def _doctors_picture(stage: Stage) -> str:
+    """Return a picture of the doctor by the terminal's camera, as a clinic would take it: the portrait is small."""
+    stage.known[f"camera of {STRANGER}"].result()
     portrait, landmarks = picture(stage, STRANGER)
     taken = stage.start(
         "picture", "shualian-terminal", "picture", str(stage.folder), "--camera", "rgb", "--portrait", portrait,
         "--landmarks", landmarks, "--json",
     )  # fmt: skip
     _, event = taken.wait_for("picture", within=SECONDS_MAX)
+    return str(event["path"])
+
+
+def _add_doctor(stage: Stage) -> None:
     stage.platform(
         "practitioner", "add", "--code", DOCTOR_CODE, "--name", DOCTOR_NAME, "--site", stage.known["site"]["site_id"],
-        "--portrait", event["path"],
+        "--portrait", stage.known["doctor's picture"].result(),
     )  # fmt: skip
 
 
@@ -152,15 +181,36 @@ def _prepare_camera(stage: Stage, name: str) -> None:
     (stage.folder / f"{name}.json").write_text(json.dumps(landmarks), encoding="utf-8")
 
 
-def at_the_window(stage: Stage, verb: str, *arguments: str, face: str = PERSON) -> Program:
+def at_the_window(stage: Stage, verb: str, *arguments: str, face: str = PERSON, role: str = "") -> Program:
     """Start a verb of the terminal with somebody before its cameras, who claims to be the insured person.
 
     Who that is goes over standard input: arguments can be read by every user of the machine.
     """
     return stage.terminal(
-        verb, *arguments, "--claim", "-", *before_the_cameras(stage, face),
+        verb, *arguments, "--claim", "-", *before_the_cameras(stage, face), role=role,
         typed=json.dumps({"id_number": ID_NUMBER, "name": PERSON_NAME}),
     )  # fmt: skip
+
+
+def visited(start: Callable[[], Program], *, started: Program | None = None) -> Visit:
+    """Return how a face session went; of whom nothing could be told looks into the cameras once more.
+
+    Args:
+        start: starts the terminal's program.
+        started: what `start` has started already, if it has.
+    """
+    visit = _visit(started or start())
+    if visit.decision["outcome"] != "INSUFFICIENT":
+        return visit
+    visit.program.wait(within=SECONDS_MAX)
+    return _visit(start())
+
+
+def _visit(program: Program) -> Visit:
+    _, accepted = program.wait_for("accepted", within=SECONDS_MAX)
+    seen: list[tuple[float, Answer]] = []
+    _, decision = program.wait_for("decision", within=SECONDS_MAX, passing=seen)
+    return Visit(program=program, accepted=accepted, seen=[event for _, event in seen], decision=decision)
 
 
 def before_the_cameras(stage: Stage, face: str) -> tuple[str, ...]:
@@ -184,11 +234,11 @@ def _asked(actions: Sequence[str]) -> str:
     return ", then ".join(action.lower().replace("_", " ") for action in actions)
 
 
-def _guidance(accepted: Answer, seen: Sequence[tuple[float, Answer]]) -> list[str]:
+def _guidance(accepted: Answer, seen: Sequence[Answer]) -> list[str]:
     """Return what the person was told, each hint once in a row, with the time since the camera went on."""
     told: list[str] = []
     last = ""
-    for _, event in seen:
+    for event in seen:
         if event["event"] == "guidance" and event["hint"] != last:
             last = event["hint"]
             seconds = (event["ms"] - accepted["ms"]) / 1000

@@ -14,6 +14,8 @@ from rich.text import Text
 from server.demo.stage import Told
 
 TITLE_WIDTH: Final = 21
+MEANWHILE: Final = "meanwhile"
+"""In the place of a time: it was done while another step was told."""
 ABOUT: Final = (
     "One platform process, terminals as processes of their own, mutual TLS on loopback, real models on real frames. "
     "The cameras alone are simulated: they make a head out of a still portrait."
@@ -126,7 +128,7 @@ class StoryTeller:
         grid.add_column(width=1)
         grid.add_column(width=TITLE_WIDTH)
         grid.add_column(ratio=1)
-        grid.add_column(justify="right", width=8)
-        took = f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms} ms"  # noqa: PLR2004 - milliseconds in a second
+        grid.add_column(justify="right", width=len(MEANWHILE))
+        took = f"{ms / 1000:.1f} s" if ms >= 1000 else f"{ms} ms" if ms else MEANWHILE  # noqa: PLR2004 - milliseconds
         grid.add_row(Text(mark, style=style), Text(title, style="bold"), Text(line), Text(took, style="dim"))
         self._out.print(grid)

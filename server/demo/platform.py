@@ -13,6 +13,11 @@ READY_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.02
 
 
+def begin(stage: Stage) -> None:
+    """Have the certificate authority and every key file made."""
+    stage.known["authority"] = stage.meanwhile(stage.platform, "ca", "init")
+
+
 def models(stage: Stage) -> Told:
     """Make sure that every weight file is the one the manifest names."""
     files = stage.platform("models", "install")["files"]
@@ -23,8 +28,8 @@ def models(stage: Stage) -> Told:
 
 
 def authority(stage: Stage) -> Told:
-    """Make the certificate authority and every key file."""
-    made = stage.platform("ca", "init")
+    """Tell of the certificate authority and its keys."""
+    made = stage.known["authority"].result()
     fingerprint = made["root_fingerprint_sha256"]
     stage.known.update(root_fingerprint=fingerprint, root_folder=made["take_offline"], issuers=[made["issuer_id"]])
     return Told(

@@ -59,6 +59,8 @@ def _first_failed(steps: Sequence[Step], narrator: Narrator, stage: Stage) -> st
         narrator.starting(step.title)
         started = time.monotonic()
         try:
+            for begin in step.beside:
+                begin(stage)
             told = step.play(stage)
         except StepFailedError as error:
             narrator.failed(step.name, step.title, str(error), ms=_since(started))

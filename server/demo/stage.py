@@ -1,13 +1,20 @@
 """What does the demo carry from step to step? Folders, ids, and the processes that must be stopped in the end."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from server.demo.processes import Answer, Program, ask, environment, program
 
+T = TypeVar("T")
+
+SESSIONS_AT_ONCE: Final = 3
+"""One terminal plays several, so that nobody waits for it: a patient and, beside them, two who must not pass."""
+BESIDE_MAX: Final = 4
+"""What goes on beside the step that is told: more would only wait for a processor."""
 MAKER: Final = "Demo Works"
 MODEL: Final = "K1"
 SERIAL_NUMBER: Final = "DEMO-0001"
@@ -44,6 +51,7 @@ class Stage:
     known: dict[str, Any] = field(default_factory=dict)
     """What earlier steps found out, for later ones."""
     running: dict[str, Program] = field(default_factory=dict)
+    _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(max_workers=BESIDE_MAX))
 
     @property
     def env(self) -> dict[str, str]:
@@ -56,12 +64,17 @@ class Stage:
             "SHUALIAN_ADMIN_PORT": "0",
             "SHUALIAN_HTTP_PORT": "0",
             "SHUALIAN_DIAGNOSTICS_ENABLED": "false",
+            "SHUALIAN_LIMITS_FACE_SESSIONS_PER_TERMINAL_MAX": str(SESSIONS_AT_ONCE),
         }
         if self.models_manifest is not None:
             settings["SHUALIAN_MODELS_MANIFEST"] = str(self.models_manifest)
         if sys.dont_write_bytecode:  # The demo starts some twenty processes: let them compile once, in our own folder.
             settings |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode")}
         return environment(settings)
+
+    def meanwhile(self, work: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:  # noqa: ANN401 - whatever the work takes
+        """Begin something that a later step needs; what goes wrong with it is told where its result is asked for."""
+        return self._beside.submit(work, *arguments, **options)
 
     def platform(self, *arguments: str, typed: str = "") -> Answer:
         """Ask the platform's command line."""
@@ -82,14 +95,17 @@ class Stage:
         self.running[role] = started
         return started
 
-    def terminal(self, verb: str, *arguments: str, typed: str = "", secret: Mapping[str, str] | None = None) -> Program:
-        """Start a verb of the mock terminal; its events come as JSON lines."""
+    def terminal(
+        self, verb: str, *arguments: str, role: str = "", typed: str = "", secret: Mapping[str, str] | None = None
+    ) -> Program:
+        """Start a verb of the mock terminal, under this role or the verb's name; its events come as JSON lines."""
         state = str(self.folder / "terminal")
         command = ("shualian-terminal", verb, *arguments, "--state", state, "--json")
-        return self.start(verb, *command, typed=typed, secret=secret)
+        return self.start(role or verb, *command, typed=typed, secret=secret)
 
     def close(self) -> None:
         """Stop every process that is left, last started first, each by its own pid."""
+        self._beside.shutdown(cancel_futures=True)
         for started in reversed(list(self.running.values())):
             started.stop()
         self.running.clear()

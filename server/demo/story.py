@@ -1,6 +1,6 @@
 """What happens in the demo, in order: each step one small function that does one thing and says what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,8 @@ class Step:
     chapter: str
     title: str
     play: Callable[[Stage], Told]
+    beside: Sequence[Callable[[Stage], None]] = ()
+    """What begins at this step, and goes on while it and others are told."""
 
 
 PLATFORM: Final = "The platform"
@@ -25,18 +27,24 @@ ATTACKS: Final = "Those who must not pass"
 AFTER: Final = "Afterwards"
 
 STEPS: Final = (
-    Step(name="models", chapter=PLATFORM, title="Models verified", play=platform.models),
+    Step(name="models", chapter=PLATFORM, title="Models verified", play=platform.models, beside=[platform.begin]),
     Step(name="authority", chapter=PLATFORM, title="CA made", play=platform.authority),
-    Step(name="serving", chapter=PLATFORM, title="Platform up", play=platform.serving),
+    Step(
+        name="serving",
+        chapter=PLATFORM,
+        title="Platform up",
+        play=platform.serving,
+        beside=[terminal.begin, face.begin],
+    ),
     Step(name="maker", chapter=TERMINAL, title="Maker approved", play=terminal.approved),
-    Step(name="registered", chapter=TERMINAL, title="Registered", play=terminal.registered),
+    Step(name="registered", chapter=TERMINAL, title="Registered", play=terminal.registered, beside=[face.enroll]),
     Step(name="enrolled", chapter=TERMINAL, title="Enrolled", play=terminal.enrolled),
     Step(name="connected", chapter=TERMINAL, title="Control stream up", play=terminal.connected),
     Step(name="person", chapter=PATIENT, title="Person enrolled", play=face.person),
     Step(name="face", chapter=PATIENT, title="Face session", play=face.session),
     Step(name="quote", chapter=PATIENT, title="Quote", play=face.quote),
     Step(name="settled", chapter=PATIENT, title="Settled", play=face.settled),
-    Step(name="repeated", chapter=PATIENT, title="Same request again", play=face.repeated),
+    Step(name="repeated", chapter=PATIENT, title="Same request again", play=face.repeated, beside=[attacks.begin]),
     Step(name="identified", chapter=PATIENT, title="Found by face", play=other_ways.identified),
     Step(name="unmoved", chapter=PATIENT, title="Cannot move", play=other_ways.unmoved),
     Step(name="colour_only", chapter=PATIENT, title="A colour camera alone", play=other_ways.colour_only),

@@ -1,6 +1,5 @@
 """The terminal's steps: made, enrolled, connected; and in the end moved to the next authority and revoked."""
 
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -13,19 +12,21 @@ CERTIFICATION: Final = "DEMO-CERT-1"
 CERTIFIED_FOR: Final = timedelta(days=365)
 
 
+def begin(stage: Stage) -> None:
+    """Found a maker in software, and let its factory make a terminal: that takes no platform."""
+    stage.known["founded"] = stage.meanwhile(_founded, stage)
+    stage.known["made"] = stage.meanwhile(_made, stage)
+
+
 def approved(stage: Stage) -> Told:
-    """Found a maker in software and approve it; make a place for its terminal meanwhile."""
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        north, east = PLACE.split(",")
-        placing = beside.submit(
-            stage.platform, "site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC",
-            "--latitude", north, "--longitude", east,
-        )  # fmt: skip
-        founded = stage.start(
-            "maker", "shualian-terminal", "factory", "init", "--maker", MAKER, *_plant(stage), "--json"
-        )
-        _, event = founded.wait_for("founded", within=SECONDS_MAX)
-        maker = stage.platform("maker", "add", MAKER, "--root", event["root"], "--reason", "factory audited")
+    """Approve the maker; make a place for its terminal meanwhile."""
+    north, east = PLACE.split(",")
+    placing = stage.meanwhile(
+        stage.platform, "site", "add", "--name", "Demo Community Clinic", "--region", REGION, "--kind", "CLINIC",
+        "--latitude", north, "--longitude", east,
+    )  # fmt: skip
+    root_file = stage.known["founded"].result()
+    maker = stage.platform("maker", "add", MAKER, "--root", root_file, "--reason", "factory audited")
     stage.known["site"] = placing.result()
     [root] = maker["root_fingerprints"]
     return Told(
@@ -37,18 +38,17 @@ def approved(stage: Stage) -> Told:
 
 def registered(stage: Stage) -> Told:
     """Certify a model, register the serial number of a terminal, and let the factory make it."""
-    site, making = stage.known["site"], stage.terminal("factory", "make", "--serial", SERIAL_NUMBER, *_plant(stage))
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        certifying = beside.submit(
-            stage.platform, "maker", "model", "add", MAKER, MODEL, "--class", "III", "--certification", CERTIFICATION,
-            "--expires", f"{datetime.now(UTC) + CERTIFIED_FOR:%Y-%m-%d}", "--reason", "certificate seen",
-        )  # fmt: skip
-        made = stage.platform(
-            "terminal", "register", "--serial", SERIAL_NUMBER, "--site", site["site_id"], "--manufacturer", MAKER,
-            "--model", MODEL, "--certification", CERTIFICATION, "--record", "DEMO-REC-1",
-        )  # fmt: skip
+    site = stage.known["site"]
+    certifying = stage.meanwhile(
+        stage.platform, "maker", "model", "add", MAKER, MODEL, "--class", "III", "--certification", CERTIFICATION,
+        "--expires", f"{datetime.now(UTC) + CERTIFIED_FOR:%Y-%m-%d}", "--reason", "certificate seen",
+    )  # fmt: skip
+    made = stage.platform(
+        "terminal", "register", "--serial", SERIAL_NUMBER, "--site", site["site_id"], "--manufacturer", MAKER,
+        "--model", MODEL, "--certification", CERTIFICATION, "--record", "DEMO-REC-1",
+    )  # fmt: skip
     model = certifying.result()
-    making.wait_for("made", within=SECONDS_MAX)
+    stage.known["made"].result()
     stage.known["terminal_id"] = made["terminal_id"]
     return Told(
         line=f"{SERIAL_NUMBER}, class {made['terminal_class']}, at {site['name']}",
@@ -98,9 +98,8 @@ def rotated(stage: Stage) -> Told:
     )  # fmt: skip
     _, event = stage.running["run"].wait_for("renewed", within=SECONDS_MAX)
     stage.running["run"].wait_for("connected", within=SECONDS_MAX)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        asking = beside.submit(stage.platform, "ca", "show")
-        shown = stage.platform("terminal", "show", SERIAL_NUMBER)
+    asking = stage.meanwhile(stage.platform, "ca", "show")
+    shown = stage.platform("terminal", "show", SERIAL_NUMBER)
     statuses = sorted(certificate["status"] for certificate in shown["certificates"])
     if statuses != ["CURRENT", "RETIRED"]:
         raise StepFailedError(f"the certificates are {', '.join(statuses)}")
@@ -137,6 +136,20 @@ def revoked(stage: Stage) -> Told:
         notes=["from the decision in another process to the terminal's last line"],
         details={"cut_ms": round(cut_after * 1000), "reason": event["reason"]},
     )
+
+
+def _founded(stage: Stage) -> str:
+    """Return the file with the root of a new maker."""
+    founding = stage.start("maker", "shualian-terminal", "factory", "init", "--maker", MAKER, *_plant(stage), "--json")
+    _, event = founding.wait_for("founded", within=SECONDS_MAX)
+    return str(event["root"])
+
+
+def _made(stage: Stage) -> None:
+    """Have the terminal made, once there is a factory."""
+    stage.known["founded"].result()
+    making = stage.terminal("factory", "make", "--serial", SERIAL_NUMBER, *_plant(stage))
+    making.wait_for("made", within=SECONDS_MAX)
 
 
 def _plant(stage: Stage) -> tuple[str, str]:

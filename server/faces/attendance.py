@@ -5,6 +5,7 @@ that a terminal of the practitioner's own site was used and said to be there; th
 town is what the fleet checks look for (WRONG_PLACE, POSITION_JUMP), and what nobody can prove from here.
 """
 
+from collections.abc import Callable
 from math import ceil
 
 from sqlalchemy import Connection
@@ -32,8 +33,13 @@ class Attendance:
         self._audit = audit
         self._tolerance_metres = tolerance_metres
 
-    async def refuse_elsewhere(self, caller: Caller, session_id: str, location: types_pb2.Location) -> None:
+    async def refuse_elsewhere(
+        self, caller: Caller, session_id: str, location: types_pb2.Location, *, also: Callable[[Connection], None]
+    ) -> None:
         """Refuse a terminal that does not say it stands at its site, and write down that it was refused.
+
+        A refusal is a try as well, counted by `also` in the same transaction: without a bound a terminal could fill the
+        audit with them (I11).
 
         Raises:
             SitePlaceUnknownError: nobody has said where the site stands.
@@ -46,7 +52,12 @@ class Attendance:
             await self._unit_of_work.read(lambda connection: self._refuse_outside(connection, caller.site_id, where))
         except FaceRefusalError as refusal:
             reason = refusal
-            await self._unit_of_work.write(lambda connection: self._note(connection, caller, session_id, reason))
+
+            def write(connection: Connection) -> None:
+                also(connection)
+                self._note(connection, caller, session_id, reason)
+
+            await self._unit_of_work.write(write)
             raise
 
     async def find(self, caller: Caller, code: str) -> tuple[Practitioner | None, Template | None]:

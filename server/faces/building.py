@@ -26,7 +26,7 @@ from server.services.face import FaceBounds, FaceService
 from server.store import UnitOfWork
 from server.wiring import Domain
 
-TERMINAL_GUESSES_WITHIN = timedelta(hours=1)  # as the setting's name says
+TERMINAL_TRIES_WITHIN = timedelta(hours=1)  # as the settings say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +123,9 @@ def _try_bounds(config: Config) -> dict[TryKind, TryBound]:
     face = config.face
     return {
         TryKind.CLAIM: TryBound(tries_max=face.failures_per_claim_max, within=face.failures_per_claim_within),
+        TryKind.TERMINAL_CLAIM: TryBound(tries_max=face.failures_per_terminal_max, within=TERMINAL_TRIES_WITHIN),
         TryKind.GUESS: TryBound(tries_max=face.guesses_per_person_max, within=face.guesses_per_person_within),
-        TryKind.TERMINAL_GUESS: TryBound(tries_max=face.guesses_per_terminal_max, within=TERMINAL_GUESSES_WITHIN),
+        TryKind.TERMINAL_GUESS: TryBound(tries_max=face.guesses_per_terminal_max, within=TERMINAL_TRIES_WITHIN),
     }
 
 

@@ -86,7 +86,7 @@ class FaceDesk:
     ) -> Claimant:
         """Find who answers to the claim and write the consent down; durable before this returns (I8).
 
-        `also` is written in the same transaction; where it raises, nothing is.
+        `also` is written in the same transaction, also that of a refusal; where it raises, nothing is.
 
         Raises:
             ConsentStaleError, ConsentTextUnknownError: it is no answer to this session.
@@ -94,7 +94,7 @@ class FaceDesk:
         """
         given_at = convert.moment(start.consent.given_at, "start.consent.given_at")
         self._consent_bounds.check(given_at=given_at, text_version=start.consent.text_version, now=self._now())
-        claimant = await self._claimant(caller, session_id, start)
+        claimant = await self._claimant(caller, session_id, start, also)
         consent = self._consent(caller, session_id, start.consent, claimant.person)
 
         def write(connection: Connection) -> None:
@@ -126,11 +126,11 @@ class FaceDesk:
             rule: what was asked, and what the face is good for.
             also: what else belongs into the same transaction.
         """
-        is_them = verdict.outcome in _YES and (claimant.person or claimant.practitioner) is not None
         limits = rule.limits(verdict.assurance)
-        decision = _decision(verdict, is_them=is_them)
 
-        def write(connection: Connection) -> IssuedAssertion | None:
+        def write(connection: Connection) -> tuple[face_pb2.Decision, IssuedAssertion | None]:
+            is_them = verdict.outcome in _YES and self._is_known(connection, claimant)
+            decision = _decision(verdict, is_them=is_them)
             self._audit.append(
                 connection,
                 actor=f"terminal:{caller.terminal_id}",
@@ -143,13 +143,11 @@ class FaceDesk:
                 connection, terminal_id=caller.terminal_id, verdict=verdict, camera=start.camera, at=self._now()
             )
             also(connection)
-            return (
-                self._issued(connection, caller, session_id, start, claimant=claimant, limits=limits)
-                if is_them
-                else None
-            )
+            if not is_them:
+                return decision, None
+            return decision, self._issued(connection, caller, session_id, start, claimant=claimant, limits=limits)
 
-        issued = await self._unit_of_work.write(write)
+        decision, issued = await self._unit_of_work.write(write)
         if issued is None:
             decision.other_ways.extend(OTHER_WAYS)
             return decision
@@ -160,16 +158,26 @@ class FaceDesk:
         """Return the polite end for somebody who did not agree."""
         return face_pb2.Decision(outcome=face_pb2.DECISION_OUTCOME_CONSENT_REFUSED, other_ways=OTHER_WAYS)
 
-    async def _claimant(self, caller: Caller, session_id: str, start: face_pb2.Start) -> Claimant:
+    def _is_known(self, connection: Connection, claimant: Claimant) -> bool:
+        """Return whether somebody answers to the claim, still: a face that was forgotten meanwhile is nobody's."""
+        if claimant.person is not None:
+            return self._people.has_face(connection, claimant.person.person_id)
+        return claimant.practitioner is not None
+
+    async def _claimant(
+        self, caller: Caller, session_id: str, start: face_pb2.Start, also: Callable[[Connection], None]
+    ) -> Claimant:
         if start.purpose == face_pb2.PURPOSE_PRACTITIONER:
-            return await self._practitioner(caller, session_id, start)
+            return await self._practitioner(caller, session_id, start, also)
         if start.purpose == face_pb2.PURPOSE_IDENTIFY:
             return Claimant()
         claim = start.claimed_identity
         return await self._unit_of_work.read(lambda connection: self._claimed(connection, claim.id_number, claim.name))
 
-    async def _practitioner(self, caller: Caller, session_id: str, start: face_pb2.Start) -> Claimant:
-        await self._attendance.refuse_elsewhere(caller, session_id, start.location)
+    async def _practitioner(
+        self, caller: Caller, session_id: str, start: face_pb2.Start, also: Callable[[Connection], None]
+    ) -> Claimant:
+        await self._attendance.refuse_elsewhere(caller, session_id, start.location, also=also)
         practitioner, template = await self._attendance.find(caller, start.practitioner_code)
         return Claimant(practitioner=practitioner, template=template)
 

@@ -23,6 +23,9 @@ READ_MAX: Final = 500
 PRUNED_AT_ONCE: Final = 20
 """Old sessions removed with each new one: more than come, so the table shrinks, and no write takes long."""
 _columns: Final = face_prints.c
+_OLDEST: Final = (
+    select(_columns.number, _columns.recorded_at).order_by(_columns.number).limit(PRUNED_AT_ONCE).subquery()
+)
 
 T = TypeVar("T")
 
@@ -93,10 +96,13 @@ class Replays:
             .values(session_id=session_id, terminal_id=terminal_id, recorded_at=self._now(), prints=b"".join(prints))
             .returning(_columns.number)
         )
-        too_old = _columns.recorded_at < self._now() - self._kept_for
-        too_many = _columns.number <= (number or 0) - self._sessions_max
-        oldest = select(_columns.number).where(too_old | too_many).order_by(_columns.number).limit(PRUNED_AT_ONCE)
-        connection.execute(delete(face_prints).where(_columns.number.in_(oldest)))
+        # The oldest first, then the question: asked of all rows, it would walk the whole table when none is to go.
+        oldest = _OLDEST.c
+        too_old = oldest.recorded_at < self._now() - self._kept_for
+        too_many = oldest.number <= (number or 0) - self._sessions_max
+        connection.execute(
+            delete(face_prints).where(_columns.number.in_(select(oldest.number).where(too_old | too_many)))
+        )
 
     async def _catch_up(self) -> None:
         async with self._reading:

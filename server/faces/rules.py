@@ -224,15 +224,18 @@ class FaceRules:
         )
 
     def _for_practitioner(self, beside: frozenset[Modality], *, cannot_move: bool) -> SessionRule:
-        """A still picture of a colleague must not stand in for a PIN: who cannot move needs the better camera."""
-        if cannot_move and not beside:
-            raise CameraInsufficientError(needed="NIR or DEPTH")
+        """A still picture of a colleague must not stand in for a PIN: who cannot move needs a camera that sees depth.
+
+        Infrared is not enough: some prints look like a face in it, and nothing else is asked of them (docs/models.md).
+        """
+        if cannot_move and Modality.DEPTH not in beside:
+            raise CameraInsufficientError(needed=Need.DEPTH.value)
         return SessionRule(
             version=self.version,
             band=None,
             plan=self._plan(self._book.practitioner, beside, cannot_move=cannot_move),
             similarity_min=self._similarity[Similarity.TO_PAY],
-            required=beside if cannot_move else frozenset(),
+            required=frozenset({Modality.DEPTH}) if cannot_move else frozenset(),
             cannot_move=cannot_move,
             by_standing=dict.fromkeys(Standing, NOTHING),
         )

@@ -19,6 +19,8 @@ from shualian.terminal.v1 import face_pb2
 
 Requests = AsyncIterator[face_pb2.AuthenticateRequest]
 FRAMES_RETRY: Final = timedelta(seconds=1)
+_ending: Final[set["asyncio.Task[None]"]] = set()
+"""Readings of calls that are about to end: nobody else holds on to them."""
 _SEAL: Final = "seal"
 _SECOND_FACTOR: Final = "second_factor"
 
@@ -55,17 +57,22 @@ class FaceStream:
         self._question: _Question | None = None
         self._ended = False
         self._error: Exception | None = None
+        self._is_stopped = False
         self._reading: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to read."""
         self._reading = asyncio.create_task(self._read())
 
-    async def stop(self) -> None:
-        """Stop reading; what still comes is dropped."""
+    def stop(self) -> None:
+        """Drop what still comes; the reading ends by itself, with the call.
+
+        It is not cancelled: gRPC never frees the message of a read that was (grpc/grpc#43360), some frames a session.
+        """
+        self._is_stopped = True
         if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)  # a cancellation of our own still comes through
+            _ending.add(self._reading)
+            self._reading.add_done_callback(_ending.discard)
 
     def end_frames(self) -> Sealable:
         """Take no more frames; return what a seal over those that came must say."""
@@ -119,7 +126,8 @@ class FaceStream:
         """Read until the stream ends; what goes wrong is told to whoever waits, for a frame or for an answer."""
         try:
             async for request in self._requests:
-                self._take(request)
+                if not self._is_stopped:
+                    self._take(request)
         except Exception as error:  # noqa: BLE001  # raised again by the task that waits
             self._end(error)
         else:

@@ -26,6 +26,8 @@ class TryKind(StrEnum):
 
     CLAIM = "CLAIM"
     """Face sessions for one claimed person that did not end in a match."""
+    TERMINAL_CLAIM = "TERMINAL_CLAIM"
+    """Face sessions for claimed people at one terminal that did not end in a match, whoever was claimed."""
     GUESS = "GUESS"
     """Wrong second factors for one person whom a face looked like."""
     TERMINAL_GUESS = "TERMINAL_GUESS"
@@ -91,9 +93,28 @@ class FaceTries:
                 self._count(connection, kind, hashed, session_id, now)
         return granted
 
-    def give_back(self, connection: Connection, session_id: str) -> None:
-        """Forget what was counted for a session that ended well."""
-        connection.execute(delete(face_tries).where(_tries.session_id == session_id))
+    def give_back(self, connection: Connection, session_id: str, *, person_id: str | None = None) -> None:
+        """Forget what was counted for a session that ended well.
+
+        With a person, who was settled on by the last guess: what was guessed wrong of others before stays counted, or
+        somebody who looks like another could guess at them for ever, and end each session with their own number.
+        """
+        mine = _tries.session_id == session_id
+        if person_id is not None:
+            mine = _tries.number.in_(self._of_person(connection, session_id, person_id))
+        connection.execute(delete(face_tries).where(mine))
+
+    def _of_person(self, connection: Connection, session_id: str, person_id: str) -> list[int]:
+        """Return the tries of a session that are not wrong guesses at somebody else than this person."""
+        columns = (_tries.number, _tries.kind, _tries.subject, _tries.tried_at)
+        rows = connection.execute(select(*columns).where(_tries.session_id == session_id)).all()
+        last = max((row.tried_at for row in rows), default=None)
+        hashed = self._hash(TryKind.GUESS, person_id)
+        return [
+            row.number
+            for row in rows
+            if row.kind != TryKind.GUESS.value or row.subject == hashed or row.tried_at == last
+        ]
 
     def _hash(self, kind: TryKind, subject: str) -> bytes:
         return self._index.of(subject, field=f"face_try_{kind.value.lower()}")

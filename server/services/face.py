@@ -142,7 +142,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             found = await self._second_factor.settled(visit, verdict)
             needed_at += monotonic() - asked_at  # how long the person thinks is not how long the decision takes
         finally:
-            await visit.stream.stop()  # frames after the decision are dropped
+            visit.stream.stop()  # frames after the decision are dropped
             self._metrics.face_frames.labels("DROPPED").inc(inbox.dropped)
         return await self._decide(visit, Claimant(person=found) if found else claimant, verdict, needed_at)
 
@@ -164,6 +164,8 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         if start.purpose == face_pb2.PURPOSE_IDENTIFY:
             self._tries.refuse_spent(connection, TryKind.TERMINAL_GUESS, caller.terminal_id, now=self._now())
             return
+        # The terminal first: or one that claims everybody in turn, and hangs up, would keep all of them from paying.
+        self._tries.take(connection, TryKind.TERMINAL_CLAIM, caller.terminal_id, session_id=session_id, now=self._now())
         claimed = start.practitioner_code or start.claimed_identity.id_number.strip().upper()
         self._tries.take(connection, TryKind.CLAIM, claimed, session_id=session_id, now=self._now())
 
@@ -229,7 +231,8 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
 
         def note(connection: Connection) -> None:
             if is_match:
-                self._tries.give_back(connection, visit.session_id)
+                person_id = claimant.person.person_id if claimant.person else None
+                self._tries.give_back(connection, visit.session_id, person_id=person_id)
             self._replays.record(
                 connection,
                 session_id=visit.session_id,

@@ -104,7 +104,7 @@ async def converse(content: bytes) -> None:
             except FaceError:
                 continue
     finally:
-        await stream.stop()
+        stream.stop()
         for seal in seals(content):
             checked_seal(seal, stream.end_frames(), KEY)
 

@@ -1,5 +1,6 @@
 """A head before the camera that does what the guidance says; and those that only pretend to."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -10,6 +11,7 @@ import numpy as np
 from face_pipeline import (
     Action,
     Challenge,
+    FacePolicy,
     FaceSession,
     Frame,
     Guidance,
@@ -19,6 +21,8 @@ from face_pipeline import (
     Verdict,
     portrait,
 )
+from face_pipeline.frames import Box, Image
+from face_pipeline.liveness.passive import PassiveLiveness
 from mock_terminal.camera import Camera, Portrait, encode, encode_depth
 from mock_terminal.scenes import Scene
 from tests.support.models import installed_models_dir, loaded_pipeline
@@ -40,6 +44,8 @@ GOALS = {
 }
 """Yaw, pitch in degrees, and zoom."""
 STEPS = np.array([STEP_DEGREES, STEP_DEGREES, CLOSER_STEP])
+TRUSTING = FacePolicy(passive_min=0.0, passive_min_moved=0.0, passive_rest_min=0.0, passive_turn_min=0.0)
+"""The passive model has no say."""
 SPATIAL = (Modality.NIR, Modality.DEPTH)
 HER, OTHER = "grace_hopper", "astronaut"
 
@@ -65,19 +71,39 @@ def portrait_of(name: str) -> Portrait:
     return Portrait(image_bgr=np.asarray(image, np.uint8), points=np.array(points, np.float64))
 
 
+def mixed(one: str, other: str) -> Portrait:
+    """Return a portrait that is half of each of two people: like enough to both."""
+    first, second = portrait_of(one), portrait_of(other)
+    onto = cv2.estimateAffine2D(second.points, first.points)[0]
+    height, width = first.image_bgr.shape[:2]
+    brought = cv2.warpAffine(second.image_bgr, onto, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    image = cv2.addWeighted(first.image_bgr, 0.5, brought, 0.5, 0)
+    return Portrait(image_bgr=np.asarray(image, np.uint8), points=first.points)
+
+
 @cache
 def picture(
-    name: str, scene: Scene, index: int, yaw: float, pitch: float = 0.0, *, light: float = 1.0, zoom: float = 1.0
+    name: str,
+    scene: Scene,
+    index: int,
+    yaw: float,
+    pitch: float = 0.0,
+    *,
+    light: float = 1.0,
+    zoom: float = 1.0,
+    seed: int = 1,
 ) -> bytes:
     """Return one frame; the same one for the same arguments."""
-    camera = Camera(portrait_of(name), scene=scene, seed=1)
+    camera = Camera(portrait_of(name), scene=scene, seed=seed)
     return encode(camera.frame(index / FRAMES_PER_SECOND, yaw, pitch, light=light, zoom=zoom))
 
 
 @cache
-def spatial(name: str, scene: Scene, index: int, yaw: float, pitch: float, *, zoom: float) -> dict[Modality, bytes]:
+def spatial(
+    name: str, scene: Scene, index: int, yaw: float, pitch: float, *, zoom: float, seed: int = 1
+) -> dict[Modality, bytes]:
     """Return what the cameras beside colour see at the same moment."""
-    taken = Camera(portrait_of(name), scene=scene, seed=1).capture(index / FRAMES_PER_SECOND, yaw, pitch, zoom=zoom)
+    taken = Camera(portrait_of(name), scene=scene, seed=seed).capture(index / FRAMES_PER_SECOND, yaw, pitch, zoom=zoom)
     return {Modality.NIR: encode(taken.nir), Modality.DEPTH: encode_depth(taken.depth)}
 
 
@@ -100,6 +126,8 @@ class Head:
     wrong_way: bool = False
     still: bool = False
     """Never turns."""
+    seed: int = 1
+    """Of the visit, and of what is held up in it."""
     beside: frozenset[Modality] = frozenset()
     """What the camera delivers beside colour."""
     solid: Scene | None = None
@@ -113,9 +141,9 @@ class Head:
             yaw, pitch, zoom = (round(float(value), 6) for value in pose)
             acting = max(abs(yaw), abs(pitch)) > STEP_DEGREES or zoom > 1 + CLOSER_STEP
             name = self.becomes if self.becomes and acting else self.name
-            jpeg = picture(name, self.scene, index, yaw, pitch, zoom=zoom)
+            jpeg = picture(name, self.scene, index, yaw, pitch, zoom=zoom, seed=self.seed)
             solid = self.solid if self.solid and acting else self.scene
-            taken = spatial(name, solid, index, yaw, pitch, zoom=zoom) if self.beside else {}
+            taken = spatial(name, solid, index, yaw, pitch, zoom=zoom, seed=self.seed) if self.beside else {}
             nir, depth = (taken.get(modality) if modality in self.beside else None for modality in SPATIAL)
             answer = session.feed(replace(a_frame(index, jpeg=jpeg), nir=nir, depth=depth))
             if isinstance(answer, Verdict):
@@ -143,3 +171,39 @@ def a_session(
     """Return a session on the real models; against her template unless told otherwise."""
     known = None if identify else template or her_template()
     return loaded_pipeline().open_session(challenge=challenge, template=known, beside=beside, identify=identify)
+
+
+def a_session_under(policy: FacePolicy, challenge: Challenge = LEFT_RIGHT) -> FaceSession:
+    """Return a session under this policy."""
+    return replace(loaded_pipeline(), policy=policy).open_session(challenge=challenge, template=her_template())
+
+
+def a_session_judged(live: list[float], *, beside: frozenset[Modality] = frozenset()) -> FaceSession:
+    """Return a session whose passive model says this of the frames."""
+    pipeline = loaded_pipeline()
+    told = _Told(model=pipeline.stages.passive.model, says=iter(live))
+    judged = replace(pipeline, stages=replace(pipeline.stages, passive=told))
+    return judged.open_session(challenge=LEFT_RIGHT, template=her_template(), beside=beside)
+
+
+def shown(shows: list[tuple[str, float]], opened: FaceSession | None = None) -> Verdict:
+    """Return what a session says about these faces in these poses, ten pictures a second."""
+    session = opened or a_session()
+    for sequence, (name, yaw) in enumerate(shows, 1):
+        answer = session.feed(a_frame(sequence, jpeg=picture(name, Scene.LIVE_HEAD, sequence, yaw)))
+        if isinstance(answer, Verdict):
+            return answer
+    return session.expire()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told(PassiveLiveness):
+    """A passive model that says what it is told to."""
+
+    says: Iterator[float]
+
+    def live_probability(self, image: Image, box: Box, small: Image | None = None) -> float:
+        assert image.size
+        assert small is not None
+        assert box.area > 0
+        return next(self.says)

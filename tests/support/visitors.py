@@ -129,6 +129,11 @@ def start(
     )
 
 
+def unmoved(visitor: Visitor = LIN) -> face_pb2.AuthenticateRequest:
+    """Return the opening of a session in which nobody is asked to move: the quickest one."""
+    return start(visitor, cannot_move=True)
+
+
 def frame(sequence: int, jpeg: bytes, captured_at: datetime | None = None) -> face_pb2.AuthenticateRequest:
     """Return one picture on its way."""
     return face_pb2.AuthenticateRequest(

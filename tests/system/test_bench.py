@@ -21,6 +21,10 @@ KEYS = {
     "enrollments": (
         "enrollment_ratio enrollments_per_second enrollments_bare_per_second enrollment_server_ms enrollment_settings"
     ),
+    "face_memory": (
+        "face_memory_sessions face_memory_bytes_per_session face_memory_rss_kib_warm face_memory_rss_kib_last "
+        "face_memory_rss_kib_max face_memory_ends face_memory_settings"
+    ),
     "revocation": (
         "revocation_terminals revocation_many revocation_p50_ms revocation_p99_ms revocation_max_ms "
         "revocation_at_once_p50_ms revocation_at_once_p99_ms revocation_at_once_max_ms "
@@ -54,6 +58,25 @@ def test_a_few_terminals_are_measured_as_ten_thousand_are() -> None:
 
     assert KEYS["revocation"].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
     assert figures["revocation_terminals"] == 10
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_face_sessions_end_as_they_are_meant_to_while_memory_is_read() -> None:
+    figures = measured("face_memory", "--sessions", "31")
+
+    assert KEYS["face_memory"].split() == [key for key in figures if key not in {"python", "quick", "seconds"}]
+    assert figures["face_memory_ends"] == {"INSUFFICIENT": 20, "ABANDONED": 10, "MATCHED": 1}
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_honest_face_sessions_are_decided_alone_and_beside_others() -> None:
+    figures = measured("face_load", "--sessions", "2")
+
+    assert figures["face_load_ratio"] > 0
+    assert figures["face_load_alone_sessions"] == 2
+    assert figures["face_load_at_once"] == 2
+    assert figures["face_load_full_sessions"] >= 2
+    assert figures["face_load_beside_sessions"] == 1
 
 
 def test_a_measurement_that_does_not_exist_is_told_with_those_that_do() -> None:

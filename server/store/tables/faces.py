@@ -11,7 +11,7 @@ face_prints = Table(
     Column("number", CountingId, primary_key=True, autoincrement=True),
     Column("session_id", Uuid, nullable=False, unique=True),
     Column("terminal_id", Uuid, nullable=False),
-    Column("recorded_at", UtcTime, nullable=False, index=True),
+    Column("recorded_at", UtcTime, nullable=False),
     Column("prints", LargeBinary, nullable=False),  # 32 bytes each, one after the other; no picture can be made of it
     sqlite_autoincrement=True,
 )

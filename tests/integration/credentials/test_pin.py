@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from time import process_time
 
 import pytest
 from sqlalchemy import Connection, select, update
@@ -251,12 +252,11 @@ async def audited(unit_of_work: UnitOfWork, action: str) -> list[tuple[str, str]
 async def test_a_card_of_nobody_and_a_holder_without_a_pin_are_answered_as_a_wrong_pin(database: Database) -> None:
     seconds: dict[str | None, list[float]] = {}
     async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
-        loop = asyncio.get_running_loop()
         for number, holder in enumerate((person_id, None, "without a PIN") * 2):
-            began = loop.time()
+            began = process_time()  # of the work that is done, whatever else the machine does
             with pytest.raises(PinWrongError) as caught:
                 await pins.verify_cardholder(holder, WRONG, terminal_id=f"terminal {number}")
-            seconds.setdefault(holder, []).append(loop.time() - began)
+            seconds.setdefault(holder, []).append(process_time() - began)
             assert vars(caught.value) == {}
         assert await attempts_of(unit_of_work, person_id) == 2
 

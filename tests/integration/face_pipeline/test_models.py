@@ -103,6 +103,18 @@ def test_the_users_own_models_may_embed_together(models_dir: Path, tmp_path: Pat
     assert pipeline.enroll(portrait(models_dir, "grace_hopper").read_bytes()).embedding.shape == (96,)
 
 
+@pytest.mark.parametrize("number", [1.0, float("nan")])
+def test_i10_a_model_that_says_the_same_of_every_picture_is_refused(
+    models_dir: Path, tmp_path: Path, number: float
+) -> None:
+    own = tmp_path / "own.onnx"
+    own.write_bytes(_stubborn_embedder(number))
+    entry = _entry(tmp_path, own, "[file.output]\nshape = 'embedding'\nsize = 8")
+
+    with pytest.raises(ModelContractError, match="tell two pictures apart"):
+        _load(load_manifest(entry), models_dir)
+
+
 @pytest.mark.parametrize("weights", [(0.7, 0.4), (1.2, -0.2), (float("nan"), 0.5), (1.0, 1.0)])
 def test_weights_that_are_not_parts_of_one_are_refused(tmp_path: Path, weights: tuple[float, float]) -> None:
     entry = tmp_path / "own.toml"
@@ -261,6 +273,20 @@ def _toy_embedder(size: int) -> bytes:
         helper.make_node("Gather", ["flat", "chosen"], ["out"], axis=1),
     ]
     return _serialised(nodes, [weight], ["batch", 3, 112, 112], ["batch", size], "picture")
+
+
+def _stubborn_embedder(number: float) -> bytes:
+    """Return a model that gives this number eight times, whoever it sees."""
+    weights = [
+        numpy_helper.from_array(np.zeros((3 * 112 * 112, 8), np.float32), "nothing"),
+        numpy_helper.from_array(np.full(8, number, np.float32), "number"),
+    ]
+    nodes = [
+        helper.make_node("Flatten", ["picture"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "number"], ["out"]),
+    ]
+    return _serialised(nodes, weights, ["batch", 3, 112, 112], ["batch", 8], "picture")
 
 
 def _prelu_model(slope: float = 0.25) -> bytes:

@@ -1,5 +1,6 @@
 """What one replica saw, the others recognise, also after a restart; and no more is kept than is bounded."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -120,3 +121,31 @@ async def test_i10_without_the_database_nothing_is_said_to_be_new(database: Data
 
 def _sessions_kept(connection: Connection) -> int:
     return connection.scalar(select(func.count()).select_from(face_prints)) or 0
+
+
+async def test_what_a_session_writes_costs_no_more_the_more_is_kept(database: Database) -> None:
+    if database.kind != "sqlite":
+        pytest.skip("only SQLite tells how many steps it takes; the statement is the same")
+    async with a_replica(database, Clock(), sessions_max=100_000) as replica:
+        await record(replica, *range(1, 31))
+        few = await _steps_of_recording(replica, 31)
+        await record(replica, *range(32, 600))
+
+        assert await _steps_of_recording(replica, 600) < 2 * few
+
+
+async def _steps_of_recording(replica: tuple[Replays, UnitOfWork], number: int) -> int:
+    """Return how many tens of steps SQLite takes to record one session."""
+    tens: list[int] = []
+
+    def work(connection: Connection) -> None:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.set_progress_handler(lambda: tens.append(1), 10)
+        try:
+            replica[0].record(connection, session_id=session(number), terminal_id=TERMINAL, prints=prints_of(number))
+        finally:
+            driver.set_progress_handler(None, 0)
+
+    await replica[1].write(work)
+    return len(tens)

@@ -52,6 +52,24 @@ def test_a_session_that_ended_well_gives_its_tries_back(database: Database) -> N
         assert connection.execute(select(face_tries)).all() == []
 
 
+def test_who_looks_like_another_does_not_wipe_out_guesses_at_them_with_the_own_number(database: Database) -> None:
+    clock = Clock()
+    tries = a_counter(tries_max=3)
+    both = [(TryKind.GUESS, "she"), (TryKind.GUESS, "her twin"), (TryKind.TERMINAL_GUESS, "terminal")]
+    with database.engine.begin() as connection:
+        granted = []
+        for number in range(4):
+            granted.append(tries.take_if_all_may(connection, both, session_id=session(number), now=clock.now()))
+            clock.advance(timedelta(seconds=1))
+            tries.take_if_all_may(connection, both, session_id=session(number), now=clock.now())
+            tries.give_back(connection, session(number), person_id="her twin")  # the second answer was their own
+
+        assert granted == [True, True, True, False]
+        assert not tries.may(connection, TryKind.GUESS, "she", now=clock.now())
+        assert tries.may(connection, TryKind.GUESS, "her twin", now=clock.now())
+        assert tries.may(connection, TryKind.TERMINAL_GUESS, "terminal", now=clock.now())
+
+
 def test_each_kind_and_each_person_is_counted_apart(database: Database) -> None:
     clock = Clock()
     tries = a_counter(tries_max=1)

@@ -1,10 +1,9 @@
 """What the running platform does with commands by itself: it delivers, closes what is over, works on rollouts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
-import pytest
 from sqlalchemy import update
 
 from device_registry import Command, CommandAction, CommandState
@@ -13,18 +12,7 @@ from device_registry.tables import commands as commands_table
 from server import wiring
 from shualian.terminal.v1 import device_pb2
 from tests.integration.server.test_device import connected
-from tests.support.platform import ACTOR, EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
+from tests.support.platform import ACTOR, EnrolledTerminal, RunningPlatform
 
 
 async def queue(running: RunningPlatform, terminal: EnrolledTerminal, action: CommandAction) -> Command:

@@ -69,11 +69,6 @@ async def running(database: Database) -> AsyncIterator[RunningPlatform]:
         yield platform
 
 
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
-
-
 async def test_a_terminal_is_welcomed_by_the_name_in_its_certificate(terminal: EnrolledTerminal) -> None:
     async with terminal.channel() as channel:
         call = control_call(channel)

@@ -43,17 +43,6 @@ from tests.support.platform import (
 from tests.support.questions import UNKNOWN_ID, looked_up
 
 
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
-
-
 async def fetched(running: RunningPlatform, path: str) -> tuple[int, str]:
     """Get a page of the HTTP port: status and body."""
 
@@ -370,6 +359,7 @@ async def test_the_http_port_shows_life_readiness_and_metrics(running: RunningPl
             "signing": True,
             "witnessing": True,
             "running": True,
+            "galleries": True,
         },
     }
     assert 'shualian_ready{check="database"} 1.0' in metrics

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,20 +23,19 @@ from tests.support.platform import (
     an_enrolled_terminal,
     refusal,
 )
-from tests.support.visitors import LIN, MA, face_session, frame, frames_at_rest, insured, start
+from tests.support.visitors import (
+    LIN,
+    MA,
+    Visitor,
+    face_session,
+    frame,
+    frames_at_rest,
+    insured,
+    made_up_id_number,
+    start,
+)
 
 OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
 
 
 async def test_a_living_person_is_matched_and_gets_an_assertion(
@@ -155,20 +154,21 @@ async def test_time_running_out_is_never_a_yes() -> None:
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        ([frame(1, b"x")], "STREAM_OUT_OF_ORDER"),
-        ([start(LIN), start(LIN)], "STREAM_OUT_OF_ORDER"),
-        ([face_pb2.AuthenticateRequest()], "INVALID_REQUEST"),
-        ([start(LIN), face_pb2.AuthenticateRequest(frame=face_pb2.Frame(sequence=0))], "INVALID_REQUEST"),
-        ([start(replace(LIN, id_number="990000196301010019"))], "ID_NUMBER_INVALID"),
+        # Made when they are sent: a consent grows old.
+        (lambda: [frame(1, b"x")], "STREAM_OUT_OF_ORDER"),
+        (lambda: [start(LIN), start(LIN)], "STREAM_OUT_OF_ORDER"),
+        (lambda: [face_pb2.AuthenticateRequest()], "INVALID_REQUEST"),
+        (lambda: [start(LIN), face_pb2.AuthenticateRequest(frame=face_pb2.Frame(sequence=0))], "INVALID_REQUEST"),
+        (lambda: [start(replace(LIN, id_number="990000196301010019"))], "ID_NUMBER_INVALID"),
     ],
     ids=["frame first", "two starts", "nothing in it", "empty frame", "wrong checksum"],
 )
 async def test_a_message_in_the_wrong_place_or_form_ends_the_session(
-    terminal: EnrolledTerminal, messages: list[face_pb2.AuthenticateRequest], reason: str
+    terminal: EnrolledTerminal, messages: Callable[[], list[face_pb2.AuthenticateRequest]], reason: str
 ) -> None:
     async with terminal.channel() as channel:
         call = face_call(channel)
-        for message in messages:
+        for message in messages():
             await call.write(message)
 
         error = await call.refused()
@@ -297,6 +297,36 @@ async def test_i11_sessions_for_one_claim_that_lead_to_nobody_are_bounded_whoeve
         assert known.metadata["other_ways"] == "CARD_AND_PIN,COUNTER"
         assert known.retry_after
         assert (known.reason, known.metadata, known.text) == (unknown.reason, unknown.metadata, unknown.text)
+
+
+async def test_i11_one_terminal_cannot_spend_everybodys_tries() -> None:
+    async with a_platform(face={"failures_per_terminal_max": 3}) as running:
+        rogue, honest = [await an_enrolled_terminal(running, serial_number=f"SL-{number}") for number in range(2)]
+        for number in range(3):
+            assert await opened_and_hung_up(rogue, number) == "accepted"
+
+        async with rogue.channel() as channel:
+            call = face_call(channel)
+            await call.write(start(somebody(3)))
+            refused = refusal(await call.refused())
+
+        assert refused.reason == "FACE_TRIES_SPENT"
+        assert refused.retry_after
+        assert await opened_and_hung_up(honest, 3) == "accepted"  # whom the rogue claimed last is none the worse
+
+
+def somebody(number: int) -> Visitor:
+    return Visitor(name="林夏", id_number=made_up_id_number(number), picture="grace_hopper")
+
+
+async def opened_and_hung_up(terminal: EnrolledTerminal, number: int) -> str | None:
+    """Claim to be somebody, and hang up; return what came."""
+    async with terminal.channel() as channel:
+        call = face_call(channel)
+        await call.write(start(somebody(number)))
+        answer = (await call.read()).WhichOneof("step")
+        call.cancel()
+        return answer
 
 
 async def test_a_frame_of_three_large_pictures_fits_into_a_message(

@@ -123,6 +123,28 @@ async def test_a_face_found_among_many_is_named_when_the_second_factor_has_settl
     assert person_id == window.person.person_id
 
 
+@pytest.mark.parametrize("purpose", [face_pb2.PURPOSE_VERIFY, face_pb2.PURPOSE_IDENTIFY])
+async def test_a_face_that_was_forgotten_while_it_was_looked_at_is_nobodys(
+    window: Window, purpose: face_pb2.Purpose.ValueType
+) -> None:
+    start = window.start(purpose=purpose)
+    verdict = a_verdict(Outcome.MATCHED if purpose == face_pb2.PURPOSE_VERIFY else Outcome.LIVE)
+    await window.unit_of_work.write(
+        lambda connection: window.people.forget_face(
+            connection, person_id=window.person.person_id, actor="operator:lin"
+        )
+    )
+
+    decision = await decided(window, start, Claimant(person=window.person), verdict)
+
+    assert decision.outcome == face_pb2.DECISION_OUTCOME_NOT_MATCHED
+    assert not decision.assertion
+    assert not decision.HasField("person")
+    assert await window.rows(select(face_assertions.c.assertion_id)) == []
+    ((_, details),) = await window.audited("face.decided")
+    assert details["outcome"] == "not_matched"
+
+
 @pytest.mark.parametrize(
     ("age", "text", "error"),
     [

@@ -1,6 +1,6 @@
 """Who is looked for among many is asked for one more thing, and nobody learns whether a face is known."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -17,12 +17,6 @@ PHONE_LAST_FOUR = face_pb2.SecondFactor(kind=face_pb2.SECOND_FACTOR_KIND_PHONE_L
 ID_NUMBER_LAST_FOUR = face_pb2.SecondFactor(
     kind=face_pb2.SECOND_FACTOR_KIND_ID_NUMBER_LAST_FOUR, value=LIN.id_number[-4:]
 )
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
 
 
 @pytest.fixture

@@ -1,10 +1,8 @@
 """A practitioner signs with their face, at their own site and nowhere else."""
 
-from collections.abc import AsyncIterator
-
 import grpc
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from device_registry.fleet.places import Place
 from shualian.terminal.v1 import face_pb2, types_pb2
@@ -22,12 +20,6 @@ from tests.support.visitors import LIN, MA, Visitor, face_session, start
 
 CODE = "D330100004217"
 HOSPITAL = Place(latitude=30.25, longitude=120.15, radius_metres=300)
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
 
 
 @pytest.fixture
@@ -85,3 +77,18 @@ async def test_a_practitioner_who_is_elsewhere_is_not_looked_at(
         assert refused.code is grpc.StatusCode.PERMISSION_DENIED
         assert refused.reason == "OUTSIDE_GEOFENCE"
     assert running.counted("face_frames_total", result="LOOKED_AT") == 0
+
+
+async def test_i11_a_terminal_that_is_elsewhere_cannot_fill_the_audit_with_refusals() -> None:
+    async with a_platform(face={"failures_per_terminal_max": 2}) as running:
+        terminal = await an_enrolled_terminal(running)
+        reasons = []
+        async with terminal.channel() as channel:
+            for number in range(4):
+                call = face_call(channel)
+                await call.write(a_round(code=f"D33010000000{number}"))
+                reasons.append(refusal(await call.refused()).reason)
+
+        assert reasons == ["SITE_PLACE_UNKNOWN"] * 2 + ["FACE_TRIES_SPENT"] * 2
+        entries = "SELECT count(*) FROM audit_log WHERE action = 'face.practitioner_elsewhere'"
+        assert await running.write(lambda connection: connection.scalar(text(entries))) == 2

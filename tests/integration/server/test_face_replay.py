@@ -1,30 +1,14 @@
 """Whoever shows the frames of an earlier session again is refused; the person who comes back is not."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 import pytest
 
 from shualian.terminal.v1 import face_pb2
-from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal
-from tests.support.visitors import LIN, Seen, face_session, insured, start
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform() as platform:
-        yield platform
-
-
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
-
-
-def unmoved() -> face_pb2.AuthenticateRequest:
-    """Open a session in which nobody is asked to move: the one in which old frames would do as they are."""
-    return start(LIN, cannot_move=True)
+from tests.support.platform import EnrolledTerminal, RunningPlatform, an_enrolled_terminal
+from tests.support.visitors import LIN, Seen, face_session, insured, unmoved
 
 
 def pictures(seen: Seen) -> list[bytes]:

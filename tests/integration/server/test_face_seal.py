@@ -16,7 +16,6 @@ from tests.support.platform import (
     EnrolledTerminal,
     RunningPlatform,
     a_platform,
-    an_enrolled_terminal,
     refusal,
 )
 from tests.support.visitors import (
@@ -29,6 +28,7 @@ from tests.support.visitors import (
     honest_seal,
     insured,
     start,
+    unmoved,
 )
 
 OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
@@ -38,16 +38,6 @@ OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
 async def running() -> AsyncIterator[RunningPlatform]:
     async with a_platform(face={"seal_within": timedelta(seconds=0.4)}) as platform:
         yield platform
-
-
-@pytest.fixture
-async def terminal(running: RunningPlatform) -> EnrolledTerminal:
-    return await an_enrolled_terminal(running)
-
-
-def unmoved() -> face_pb2.AuthenticateRequest:
-    """Open a session in which nobody is asked to move: the quickest one."""
-    return start(LIN, cannot_move=True)
 
 
 def no_seal(_terminal: EnrolledTerminal, _chain: SealChain, _last: int) -> None:

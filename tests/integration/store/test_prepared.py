@@ -18,6 +18,7 @@ PERSON = {
     "id_number_index": b"\x00index",
     "id_number_sealed": b"sealed",
     "name_sealed": b"\xffsealed",
+    "phone_sealed": None,
     "added_at": NOON,
 }
 ADD = Prepared(insert(insured_people).values({name: bindparam(name) for name in PERSON}))

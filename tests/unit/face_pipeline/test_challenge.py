@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_pipeline import Action, Challenge, ChallengePlan, FacePolicy, Guidance
+from face_pipeline import Action, Challenge, ChallengePlan, FacePolicy, Guidance, PolicyError
 from face_pipeline.frames import Points
 from face_pipeline.liveness.challenge import Look, Performance, random_challenge
 from face_pipeline.liveness.gestures import Pose, gesture
@@ -146,6 +146,38 @@ def test_who_turned_too_fast_to_be_seen_turns_once_more() -> None:
     assert turn.index == 1
 
 
+def test_who_stays_half_way_is_asked_to_begin_again_and_not_for_ever() -> None:
+    turn = a_turn(LEFT, RIGHT)
+    patience = round(POLICY.attempt_max / timedelta(milliseconds=100)) + 2
+
+    watch(turn, [0.1] * (patience - 2))
+    assert (turn.index, turn.guidance) == (0, Guidance.TURN_LEFT)
+    watch(turn, [0.1] * 2)
+    assert (turn.index, turn.guidance) == (0, Guidance.LOOK_STRAIGHT)
+    watch(turn, [0.1] * patience)
+    assert (turn.index, turn.guidance) == (0, Guidance.TURN_LEFT)
+
+
+def test_who_began_again_is_asked_for_the_turn_and_may_do_it() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.1] * 30)
+    assert (turn.index, turn.guidance) == (0, Guidance.LOOK_STRAIGHT)
+    watch(turn, [0.0])
+    assert (turn.index, turn.guidance) == (0, Guidance.TURN_LEFT)
+    watch(turn, [0.1, 0.2])
+
+    assert turn.index == 1
+
+
+def test_who_looks_straight_may_take_any_time() -> None:
+    turn = a_turn(LEFT, RIGHT)
+
+    watch(turn, [0.0] * 60)
+
+    assert (turn.index, turn.guidance) == (0, Guidance.TURN_LEFT)
+
+
 def test_a_photo_turned_in_the_hand_looks_flat() -> None:
     turn = a_turn()
     looks = []
@@ -200,6 +232,11 @@ def test_a_plan_of_nothing_asks_for_nothing() -> None:
     challenge = random_challenge(ChallengePlan.nothing(timedelta(seconds=9)), source)
 
     assert (challenge.actions, challenge.deadline) == ((), timedelta(seconds=9))
+
+
+def test_a_plan_of_what_a_photograph_can_do_as_well_is_refused() -> None:
+    with pytest.raises(PolicyError, match="a turn"):
+        random_challenge(a_plan(turns=0, extras=1), random.Random(5))  # noqa: S311 - as above
 
 
 def test_a_turn_in_no_time_is_no_turn() -> None:

@@ -65,7 +65,8 @@ def words(asked: dict[Cue, bool], **says: CueSays) -> tuple[Liveness, Assurance]
     [
         (MOVED, Assurance.COLOUR),
         (UNMOVED, Assurance.COLOUR_UNMOVED),
-        (MOVED | INFRARED, Assurance.SOLID),
+        (MOVED | INFRARED, Assurance.COLOUR),
+        (UNMOVED | {Cue.INFRARED: True}, Assurance.COLOUR_UNMOVED),
         (MOVED | DEPTH, Assurance.SOLID),
         (MOVED | INFRARED | DEPTH, Assurance.SOLID),
         (UNMOVED | {Cue.DEPTH: True}, Assurance.SOLID),
@@ -102,9 +103,17 @@ def test_with_one_colour_camera_the_passive_model_has_a_veto(name: str) -> None:
 
 
 @pytest.mark.parametrize("asked", [MOVED | INFRARED, MOVED | DEPTH, MOVED | INFRARED | DEPTH])
-def test_beside_infrared_or_depth_the_passive_model_alone_rejects_nobody(asked: dict[Cue, bool]) -> None:
-    assert words(asked, passive=AGAINST, passive_share=AGAINST) == (LIVE, Assurance.SOLID)
-    assert words(asked, passive=SILENT) == (LIVE, Assurance.SOLID)
+def test_beside_infrared_or_depth_the_passive_model_alone_rejects_nobody_who_moves(asked: dict[Cue, bool]) -> None:
+    assurance = Assurance.SOLID if Cue.DEPTH in asked else Assurance.COLOUR
+
+    assert words(asked, passive=AGAINST, passive_share=AGAINST) == (LIVE, assurance)
+    assert words(asked, passive=SILENT) == (LIVE, assurance)
+
+
+def test_of_a_face_that_does_not_move_infrared_bears_no_doubt_and_depth_does() -> None:
+    assert words(UNMOVED | {Cue.INFRARED: True}, passive=AGAINST)[0] is SPOOF
+    assert words(UNMOVED | {Cue.INFRARED: True}, passive=SILENT)[0] is LITTLE
+    assert words(UNMOVED | {Cue.DEPTH: True}, passive=AGAINST) == (LIVE, Assurance.SOLID)
 
 
 def test_two_doubts_are_too_many_even_for_a_solid_face() -> None:
@@ -159,7 +168,10 @@ def test_every_reason_is_told_once_in_the_order_of_the_cues() -> None:
     assert fused(readings, POLICY).reasons == (Reason.PASSIVE_LOW, Reason.FLAT_TURN)
 
 
-SESSIONS = st.sampled_from([MOVED, UNMOVED, MOVED | INFRARED, MOVED | DEPTH, MOVED | INFRARED | DEPTH])
+STILL_IN_INFRARED = UNMOVED | {Cue.INFRARED: True}
+SESSIONS = st.sampled_from(
+    [MOVED, UNMOVED, STILL_IN_INFRARED, MOVED | INFRARED, MOVED | DEPTH, MOVED | INFRARED | DEPTH]
+)
 FINDINGS = st.builds(
     CaptureFindings,
     seal=st.sampled_from(SealFinding),
@@ -197,14 +209,13 @@ def test_how_the_frames_came_never_improves_the_end(
 
 
 @given(readings=sessions())
-def test_solid_is_only_what_a_camera_beside_colour_spoke_for_all_the_way(readings: tuple[CueReading, ...]) -> None:
+def test_solid_is_only_what_depth_spoke_for_all_the_way(readings: tuple[CueReading, ...]) -> None:
     fusion: Fusion = fused(readings, POLICY)
     says = {reading.name: reading.says for reading in readings}
 
     if fusion.assurance is Assurance.SOLID:
-        cameras = [[says[name] for name in names if name in says] for names in (INFRARED, DEPTH)]
-        assert any(camera and set(camera) == {FOR} for camera in cameras)
-        assert AGAINST not in [word for camera in cameras for word in camera]
+        assert {says[name] for name in DEPTH if name in says} == {FOR}
+        assert AGAINST not in [says[name] for name in INFRARED if name in says]
         assert fusion.liveness is LIVE
 
 

@@ -9,20 +9,37 @@ from numpy.typing import NDArray
 
 from face_pipeline import CueSays, FacePolicy, FrameUndecodableError
 from face_pipeline.frames import Box, Face
-from face_pipeline.liveness.infrared import InfraredReading, InfraredReason, in_infrared
+from face_pipeline.liveness.infrared import InfraredReading, InfraredReason, in_infrared, red_of
 from face_pipeline.picture.registration import as_colour, points_in
 from tests.support.surfaces import EYES_PX, HEIGHT, WIDTH, face_points
 
 POLICY = FacePolicy()
 
 
-def drawn(*, skin: int = 150, eyes: int = 80) -> NDArray[np.uint8]:
-    """Return a bright oval with two darker eyes."""
-    picture = np.full((HEIGHT, WIDTH), 12, np.uint8)
-    cv2.ellipse(picture, (WIDTH // 2, HEIGHT // 2), (52, 62), 0, 0, 360, skin, -1)
-    for x, y in face_points()[:2]:
-        cv2.ellipse(picture, (round(float(x)), round(float(y))), (9, 6), 0, 0, 360, eyes, -1)
-    return picture
+def inner_face() -> NDArray[np.uint8]:
+    """Return what colour shows of a made-up face: skin with eyes, nostrils, mouth and a coarse texture."""
+    picture = np.full((HEIGHT, WIDTH), 170, np.uint8)
+    for x, y in face_points():
+        cv2.ellipse(picture, (round(float(x)), round(float(y))), (9, 6), 0, 0, 360, 90, -1)
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    texture = 14 * np.sin(columns / 3.1) * np.cos(rows / 4.3)
+    return np.asarray(np.clip(picture + texture, 0, 255).astype(np.uint8))
+
+
+def as_colour_picture(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(gray[:, :, None], 3, axis=2)
+
+
+def lamp(*, strength: float = 0.09) -> NDArray[np.float64]:
+    """Return what the terminal's lamp does to a head: light and shade that the room's light does not make."""
+    rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
+    return np.asarray(1 + strength * np.sin(columns / 5.3 + 1) * np.sin(rows / 6.1))
+
+
+def drawn(*, kept: float = 0.6, bright: float = 0.8, own: float = 0.09) -> NDArray[np.uint8]:
+    """Return the infrared picture of that face: so much of its detail is kept, under a light of its own."""
+    shown = inner_face().astype(np.float64) / 170
+    return np.clip(170 * bright * shown**kept * lamp(strength=own), 0, 255).astype(np.uint8)
 
 
 def a_face(shift: float = 0.0) -> Face:
@@ -31,7 +48,8 @@ def a_face(shift: float = 0.0) -> Face:
 
 
 def seen(picture: NDArray[np.uint8], *faces: Face, points: NDArray[np.float32] | None = None) -> InfraredReading:
-    return in_infrared(picture, face_points() if points is None else points, faces, POLICY)
+    own = face_points() if points is None else points
+    return in_infrared(picture, own, faces, red_of(as_colour_picture(inner_face()), face_points()), POLICY)
 
 
 def turned() -> NDArray[np.float32]:
@@ -50,7 +68,7 @@ def test_a_face_where_colour_has_it_speaks_for_the_person() -> None:
 
 
 def test_a_screen_is_dark_and_speaks_against() -> None:
-    found = seen(drawn(skin=14, eyes=12))
+    found = seen(drawn(bright=0.08))
 
     assert found.says is CueSays.AGAINST
     assert found.reason is InfraredReason.DARK
@@ -88,11 +106,38 @@ def test_a_face_that_is_only_nearly_there_says_nothing() -> None:
     assert found.reason is InfraredReason.ELSEWHERE
 
 
-def test_eyes_as_bright_as_the_cheeks_do_not_speak_for_a_face() -> None:
-    found = seen(drawn(skin=150, eyes=149), a_face())
+@pytest.mark.parametrize(("kept", "reason"), [(0.15, InfraredReason.PALE), (-0.5, InfraredReason.PALE), (0.6, None)])
+def test_a_picture_that_fades_in_infrared_does_not_speak_for_a_face(kept: float, reason: InfraredReason | None) -> None:
+    found = seen(drawn(kept=kept), a_face())
 
-    assert found.says is CueSays.SILENT
-    assert found.reason is InfraredReason.PALE
+    assert found.detail == pytest.approx(kept, abs=0.1)
+    assert (found.says, found.reason) == (CueSays.SILENT if reason else CueSays.FOR, reason)
+
+
+def test_carbon_ink_that_keeps_the_picture_and_shows_nothing_else_does_not_speak_for_a_face() -> None:
+    found = seen(drawn(own=0.0), a_face())
+
+    assert found.detail > POLICY.infrared_detail_min
+    assert (found.says, found.reason) == (CueSays.SILENT, InfraredReason.NO_OWN_LIGHT)
+
+
+def test_paper_around_the_wearers_own_nose_does_not_speak_for_a_face() -> None:
+    paper, head = drawn(own=0.0), drawn()
+    x, y = face_points()[2]
+    hole = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.ellipse(hole, (round(float(x)), round(float(y)) - 6), (11, 15), 0, 0, 360, 1, -1)
+
+    found = seen(np.where(hole > 0, head, paper).astype(np.uint8), a_face())
+
+    assert (found.says, found.reason) == (CueSays.SILENT, InfraredReason.NO_OWN_LIGHT)
+
+
+def test_what_changes_slowly_across_the_face_is_no_light_of_its_own() -> None:
+    away = np.linspace(0.6, 1.3, WIDTH)[None, :] * np.linspace(1.1, 0.8, HEIGHT)[:, None]
+
+    found = seen(np.clip(drawn(own=0.0) * away, 0, 255).astype(np.uint8), a_face())
+
+    assert found.reason is InfraredReason.NO_OWN_LIGHT
 
 
 def test_a_lamp_that_drowns_the_face_says_nothing() -> None:

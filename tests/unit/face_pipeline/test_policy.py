@@ -46,6 +46,9 @@ def test_the_version_names_every_threshold() -> None:
         ({"flat_frames_max": 2}, "flat_frames_max"),
         ({"between_min": 0.95}, "between_min"),
         ({"frame_gap_max": timedelta()}, "frame_gap_max"),
+        ({"nose_side_min": float("nan")}, "nose_side_min must be a number"),
+        ({"sheet_residual_mm_max": float("nan")}, "sheet_residual_mm_max must be a number"),
+        ({"brightness_max": float("inf")}, "brightness_max must be a number"),
     ],
 )
 def test_a_threshold_that_cannot_be_meant_is_named(changes: dict[str, Any], mistake: str) -> None:

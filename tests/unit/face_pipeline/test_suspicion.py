@@ -87,9 +87,9 @@ def _readings(
 class NoEmbedder:
     """Is never asked."""
 
-    def embedding(self, crop: Image) -> Embedding:
+    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
         """Fail the test."""
-        raise AssertionError(crop)
+        raise AssertionError(crop, first)
 
     def first(self, crop: Image) -> Embedding:
         """Fail the test."""

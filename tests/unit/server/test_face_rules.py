@@ -50,7 +50,7 @@ def test_one_colour_camera_pays_little_and_still_less_without_a_pin() -> None:
     assert limits == Limits(amount_limit_fen=100_000, pin_free_limit_fen=20_000, staff_may_confirm=False)
 
 
-def test_depth_or_infrared_pay_what_the_configuration_allows() -> None:
+def test_depth_pays_what_the_configuration_allows() -> None:
     limits = asked(amount_fen=0, beside=DEPTH).limits(Assurance.SOLID)
 
     assert limits == Limits(amount_limit_fen=5_000_000, pin_free_limit_fen=50_000, staff_may_confirm=False)
@@ -94,8 +94,18 @@ def test_a_large_bill_is_refused_before_anybody_is_looked_at_when_the_camera_has
     with pytest.raises(CameraInsufficientError) as refused:
         asked(amount_fen=100_001)
 
+    assert refused.value.needed == "DEPTH"
+    assert asked(amount_fen=100_001, beside=DEPTH).required == DEPTH
+
+
+def test_one_of_two_cameras_can_be_required() -> None:
+    held = rules({"bands": {"LARGE": {"needs": ["ANY"]}}})
+
+    with pytest.raises(CameraInsufficientError) as refused:
+        asked(held, amount_fen=100_001)
+
     assert refused.value.needed == "NIR or DEPTH"
-    assert asked(amount_fen=100_001, beside=frozenset({Modality.NIR})).required == {Modality.NIR}
+    assert asked(held, amount_fen=100_001, beside=frozenset({Modality.NIR})).required == {Modality.NIR}
 
 
 def test_a_modality_can_be_required_by_name() -> None:
@@ -128,9 +138,10 @@ def test_a_practitioner_is_good_for_no_money_and_held_to_the_full_threshold() ->
     assert not any(rule.limits(assurance).staff_may_confirm for assurance in Assurance)
 
 
-def test_a_practitioner_who_cannot_move_needs_more_than_a_colour_camera() -> None:
+@pytest.mark.parametrize("beside", [COLOUR_ALONE, frozenset({Modality.NIR})], ids=["colour", "infrared"])
+def test_a_practitioner_who_cannot_move_needs_a_camera_that_sees_depth(beside: frozenset[Modality]) -> None:
     with pytest.raises(CameraInsufficientError):
-        asked(cannot_move=True, purpose=face_pb2.PURPOSE_PRACTITIONER)
+        asked(cannot_move=True, beside=beside, purpose=face_pb2.PURPOSE_PRACTITIONER)
 
     rule = asked(cannot_move=True, beside=DEPTH, purpose=face_pb2.PURPOSE_PRACTITIONER)
     assert (rule.plan.turns, rule.required) == (0, DEPTH)

@@ -48,6 +48,11 @@ class Terminal:
         for _ in range(len(messages) + 3):
             await asyncio.sleep(0)
 
+    @property
+    def everything_was_read(self) -> bool:
+        """Whether nothing waits in the stream: gRPC never frees what a cancelled read leaves there."""
+        return self._sent.empty()
+
     async def next_frame(self) -> int | None:
         """Return the sequence of the next frame for the pipeline."""
         received = await self.inbox.take(deadline=monotonic() + 5, stalled_after=5)
@@ -67,7 +72,8 @@ async def a_terminal(*, frames_max: int = 100) -> AsyncIterator[Terminal]:
     try:
         yield terminal
     finally:
-        await terminal.stream.stop()
+        terminal.stream.stop()
+        await terminal.sends(None)
 
 
 def frame(sequence: int, at: datetime = NOW) -> face_pb2.AuthenticateRequest:
@@ -183,3 +189,15 @@ async def test_a_frame_of_another_time_ends_the_session() -> None:
 
         with pytest.raises(CaptureClockError):
             await terminal.next_frame()
+
+
+async def test_what_comes_after_the_decision_is_read_and_dropped() -> None:
+    async with a_terminal() as terminal:
+        await terminal.sends(frame(1))
+        terminal.stream.stop()
+        await terminal.sends(frame(2), SEAL, frame(3))  # a seal that nobody asked for would have been an error
+
+        assert terminal.everything_was_read
+        assert await terminal.next_frame() == 1
+        await terminal.sends(None)
+        assert await terminal.next_frame() is None

@@ -45,9 +45,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("session_id", name=op.f("uq_face_prints_session_id")),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("face_prints", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_face_prints_recorded_at"), ["recorded_at"], unique=False)
-
     op.create_table(
         "face_tries",
         sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -160,9 +157,6 @@ def downgrade() -> None:
         batch_op.drop_index("ix_face_tries_kind_subject_tried_at")
 
     op.drop_table("face_tries")
-    with op.batch_alter_table("face_prints", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_face_prints_recorded_at"))
-
     op.drop_table("face_prints")
     with op.batch_alter_table("face_hours", schema=None) as batch_op:
         batch_op.drop_index("ix_face_hours_hour")
