@@ -90,6 +90,8 @@ KNOWN_GAPS: Final[Mapping[Attack, frozenset[Cameras]]] = {
 """What is known to pass, before which cameras."""
 CHALLENGES_MAX: Final = 10
 """So often a virtual camera hangs up and calls again, until it is asked for what it has recorded."""
+RECORDINGS_MAX: Final = 2
+"""So often the right person is asked to look into the cameras, if it was not enough the first time."""
 _ABOUT_THE_SESSION: Final = frozenset({CHANGE_REQUEST, RETRY, FIX_CLOCK})
 """Next actions of an error that refuses a session; any other is about the terminal, and says nothing of the attack."""
 
@@ -232,8 +234,11 @@ async def _decided(attempt: Attempt, sitting: Sitting) -> face_pb2.Decision:
 
 async def _recorded(attempt: Attempt) -> Recorder:
     """Let the right person in once, who was told to make it easy to cut; remember what the cameras saw."""
-    recorder = Recorder(attempt.eye(comes_back=True))
-    decision = await authenticate(attempt.channel, attempt.sitting(recorder), attempt.report)
+    for _ in range(RECORDINGS_MAX):
+        recorder = Recorder(attempt.eye(comes_back=True))
+        decision = await authenticate(attempt.channel, attempt.sitting(recorder), attempt.report)
+        if decision.outcome != face_pb2.DECISION_OUTCOME_INSUFFICIENT:
+            break
     if not decision.assertion:
         raise AttackImpossibleError(f"there is no honest session to record: it got {words.outcome_name(decision)}")
     attempt.report.event("recorded", moments=len(recorder.moments))

@@ -1,6 +1,6 @@
 """What tests of every room may ask for: a database, once on each engine that we support."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,23 +17,6 @@ settings.load_profile("untimed")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the system tests first: a few of them last a minute, and one that begins last keeps everybody waiting."""
     items.sort(key=lambda item: "system" not in item.path.parts)
-
-
-UNCOUNTED = {"system", "server", "mock_terminal", "administration", "cli", "house"}
-"""Rooms of tests that go through the doors: a domain's lines are counted in its own tests, which is what the bound is
-for, and counting costs a third more time."""
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Count covered lines, where they are counted, only in the tests of the domain's own rooms."""
-    plugin = item.config.pluginmanager.getplugin("_cov")
-    coverage = getattr(plugin, "cov_controller", None)
-    rooms = item.path.relative_to(Path(__file__).parent).parts
-    is_counted = "unit" in rooms or UNCOUNTED.isdisjoint(rooms[:-1])
-    if coverage is not None and coverage.started != is_counted:
-        (coverage.resume if is_counted else coverage.pause)()
-    return (yield)
 
 
 @pytest.fixture(scope="session")

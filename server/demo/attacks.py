@@ -42,9 +42,7 @@ def wrong_person(stage: Stage) -> Told:
 
 def virtual_camera(stage: Stage) -> Told:
     """Record an honest session of this very terminal, and play it again with new times and a good seal."""
-    told = _refusal(
-        "recorded pictures of the real person, and each had been seen before", _spoof(stage, "virtual-camera")
-    )
+    told = _refusal("pictures of the real person, each seen before", _spoof(stage, "virtual-camera"))
     return Told(
         line=told.line,
         notes=["played by the terminal itself: new times, a good seal, turned as asked"],
