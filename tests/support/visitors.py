@@ -178,6 +178,12 @@ def honest_seal(terminal: EnrolledTerminal, chain: SealChain, last_sequence: int
     return chain.seal(last_sequence, sign=lambda content: terminal.key.sign(content, ECDSA(SHA256())))
 
 
+TRIES_MAX = 3
+"""The challenge is drawn anew each time, and a head in the simulation is now and then not understood: as people do, it
+tries again."""
+TRY_AGAIN = {face_pb2.DECISION_OUTCOME_INSUFFICIENT, face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED}
+
+
 async def face_session(
     terminal: EnrolledTerminal,
     *,
@@ -205,6 +211,36 @@ async def face_session(
         answers: second factors, one for each time it is asked.
         cameras: what looks at the person; what is beside colour is promised by the start that is made here.
     """
+    for tries_left in reversed(range(TRIES_MAX)):
+        seen = await _face_session(
+            terminal,
+            claims=claims,
+            shows=shows,
+            scene=scene,
+            opens=opens,
+            recorded=recorded,
+            seals=seals,
+            answers=answers,
+            cameras=cameras,
+        )
+        is_honest = scene is Scene.LIVE_HEAD and recorded is None and seals is honest_seal
+        if not (is_honest and tries_left and seen.decision.outcome in TRY_AGAIN):
+            break
+    return seen
+
+
+async def _face_session(
+    terminal: EnrolledTerminal,
+    *,
+    claims: Visitor,
+    shows: Visitor,
+    scene: Scene,
+    opens: face_pb2.AuthenticateRequest | None,
+    recorded: Sequence[bytes] | None,
+    seals: Sealer,
+    answers: Sequence[face_pb2.SecondFactor],
+    cameras: Cameras,
+) -> Seen:
     async with terminal.channel() as channel:
         call = face_call(channel)
         await call.write(opens or start(claims, cameras=cameras))
