@@ -71,7 +71,7 @@ def test_the_rules_that_hold_are_printed_for_a_business_and_an_amount(ask: Ask) 
 
     assert (colour["band"], colour["amount_limit_fen"], colour["pin_free_limit_fen"]) == ("ORDINARY", 100_000, 20_000)
     assert colour["turns"] + colour["extras"] > solid["turns"] + solid["extras"]
-    assert refused["refused"] == "CAMERA_INSUFFICIENT: needs NIR or DEPTH"
+    assert refused["refused"] == "CAMERA_INSUFFICIENT: needs DEPTH"
     assert (large["band"], large["refused"]) == ("LARGE", None)
     assert "¥1,000.00" in ask("face", "rules", "--amount-fen", "12000").out
 
