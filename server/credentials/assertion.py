@@ -7,29 +7,22 @@ two requests that carry the same assertion cannot both pass, and a settlement th
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, update
 from uuid_utils import uuid7
 
-from server.credentials.errors import (
-    AssertionExpiredError,
-    AssertionForeignError,
-    AssertionInvalidError,
-    AssertionUsedError,
-)
+from server.credentials.errors import AssertionForeignError, AssertionInvalidError
+from server.credentials.single_use import SingleUse, heard, told
 from server.credentials.token import Tokens
 from server.store.prepared import Prepared
 from server.store.tables.people import face_assertions
 
-LIFETIME_MAX: Final = timedelta(seconds=120)  # I4
 _TYPE: Final = "face-assertion+jwt"
 
 _table = face_assertions.c
-_INSERT: Final = insert(face_assertions)
-_FIND: Final = select(face_assertions).where(_table.assertion_id == bindparam("id"))
 _USE: Final = Prepared(
     update(face_assertions)
     .where(
@@ -89,12 +82,9 @@ class Assertions:
         lifetime: timedelta,
     ) -> None:
         """Take the P-256 key that signs; `lifetime` is whole seconds, at most 120."""
-        if not timedelta(seconds=1) <= lifetime <= LIFETIME_MAX or lifetime.microseconds:
-            msg = "an assertion lives 1 to 120 whole seconds"
-            raise ValueError(msg)
         self._now: Final = now
         self._tokens: Final = Tokens(signing_key=signing_key, key_id=key_id, token_type=_TYPE)
-        self._lifetime: Final = lifetime
+        self._book: Final = SingleUse(face_assertions, now=now, lifetime=lifetime)
 
     def issue(
         self,
@@ -110,7 +100,7 @@ class Assertions:
         staff_may_confirm: bool,
     ) -> IssuedAssertion:
         """Make an assertion; it is good once this transaction commits. One per session, the database sees to that."""
-        issued_at = self._now().replace(microsecond=0)  # a JWS counts whole seconds: token and row say the same
+        issued_at, expires_at = self._book.lifetime_from_now()
         claims = AssertionClaims(
             assertion_id=str(uuid7()),
             terminal_id=terminal_id,
@@ -122,9 +112,9 @@ class Assertions:
             pin_free_limit_fen=pin_free_limit_fen,
             staff_may_confirm=staff_may_confirm,
             issued_at=issued_at,
-            expires_at=issued_at + self._lifetime,
+            expires_at=expires_at,
         )
-        connection.execute(_INSERT, {name: getattr(claims, name) for name in AssertionClaims.__slots__})
+        self._book.write(connection, claims, AssertionClaims.__slots__)
         return IssuedAssertion(token=self._signed(claims), expires_at=claims.expires_at)
 
     def verify(self, token: str) -> AssertionClaims:
@@ -135,8 +125,7 @@ class Assertions:
             AssertionExpiredError: too late.
         """
         claims = _claims_from(self._tokens.opened(token))
-        if claims.expires_at <= self._now():
-            raise AssertionExpiredError
+        self._book.refuse_late(claims)
         return claims
 
     def check(self, connection: Connection, token: str, *, terminal_id: str, business_type: int) -> AssertionClaims:
@@ -151,11 +140,7 @@ class Assertions:
         claims = self.verify(token)
         if (claims.terminal_id, claims.business_type) != (terminal_id, business_type):
             raise AssertionForeignError
-        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
-        if row is None:
-            raise AssertionInvalidError
-        if row.used_at is not None:
-            raise AssertionUsedError
+        self._book.refuse_used(connection, claims)
         return claims
 
     def redeem(
@@ -190,29 +175,13 @@ class Assertions:
             transaction=transaction_id,
         )
         if used != 1:
-            self._say_why_not(connection, claims)
-
-    def _say_why_not(self, connection: Connection, claims: AssertionClaims) -> NoReturn:
-        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
-        if row is None:
-            raise AssertionInvalidError
-        if row.used_at is not None:
-            raise AssertionUsedError
-        if row.expires_at <= self._now():
-            raise AssertionExpiredError
-        raise AssertionForeignError
+            self._book.say_why_not(connection, claims)
 
     def _signed(self, claims: AssertionClaims) -> str:
         return self._tokens.signed(
             terminal_id=claims.terminal_id,
             claims={
-                "sub": claims.person_id,
-                "jti": claims.assertion_id,
-                "iat": int(claims.issued_at.timestamp()),
-                "exp": int(claims.expires_at.timestamp()),
-                "session": claims.session_id,
-                "purpose": claims.purpose,
-                "business_type": claims.business_type,
+                **told(claims, subject=claims.person_id),
                 "limit_fen": claims.amount_limit_fen,
                 "pin_free_fen": claims.pin_free_limit_fen,
                 "staff": claims.staff_may_confirm,
@@ -230,17 +199,11 @@ def _claims_from(payload: Mapping[str, Any]) -> AssertionClaims:
     """
     try:
         return AssertionClaims(
-            assertion_id=payload["jti"],
-            terminal_id=payload["aud"],
-            session_id=payload["session"],
+            **heard(payload),
             person_id=payload["sub"],
-            purpose=payload["purpose"],
-            business_type=payload["business_type"],
             amount_limit_fen=payload["limit_fen"],
             pin_free_limit_fen=payload.get("pin_free_fen", 0),
             staff_may_confirm=payload.get("staff", False),
-            issued_at=datetime.fromtimestamp(payload["iat"], UTC),
-            expires_at=datetime.fromtimestamp(payload["exp"], UTC),
         )
     except (KeyError, TypeError) as error:
         raise AssertionInvalidError from error

@@ -6,20 +6,16 @@ no insured person. So it can confirm, and it cannot pay.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NoReturn
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, exists, update
 from uuid_utils import uuid7
 
-from server.credentials.assertion import LIFETIME_MAX, IssuedAssertion
-from server.credentials.errors import (
-    AssertionExpiredError,
-    AssertionForeignError,
-    AssertionInvalidError,
-    AssertionUsedError,
-)
+from server.credentials.assertion import IssuedAssertion
+from server.credentials.errors import AssertionForeignError, AssertionInvalidError
+from server.credentials.single_use import SingleUse, heard, told
 from server.credentials.token import Tokens
 from server.store.tables.practitioners import practitioners, staff_assertions
 
@@ -27,8 +23,6 @@ PURPOSE: Final = "PURPOSE_PRACTITIONER"
 _TYPE: Final = "staff-assertion+jwt"
 
 _table = staff_assertions.c
-_INSERT: Final = insert(staff_assertions)
-_FIND: Final = select(staff_assertions).where(_table.assertion_id == bindparam("id"))
 _IN_SERVICE: Final = exists().where(
     practitioners.c.practitioner_id == _table.practitioner_id, practitioners.c.removed_at.is_(None)
 )
@@ -75,18 +69,15 @@ class StaffAssertions:
         lifetime: timedelta,
     ) -> None:
         """Take the P-256 key that signs; `lifetime` is whole seconds, at most 120."""
-        if not timedelta(seconds=1) <= lifetime <= LIFETIME_MAX or lifetime.microseconds:
-            msg = "an assertion lives 1 to 120 whole seconds"
-            raise ValueError(msg)
         self._now: Final = now
         self._tokens: Final = Tokens(signing_key=signing_key, key_id=key_id, token_type=_TYPE)
-        self._lifetime: Final = lifetime
+        self._book: Final = SingleUse(staff_assertions, now=now, lifetime=lifetime)
 
     def issue(
         self, connection: Connection, *, terminal_id: str, session_id: str, practitioner_id: str, business_type: int
     ) -> IssuedAssertion:
         """Make an assertion; it is good once this transaction commits. One per session, the database sees to that."""
-        issued_at = self._now().replace(microsecond=0)  # a JWS counts whole seconds: token and row say the same
+        issued_at, expires_at = self._book.lifetime_from_now()
         claims = StaffClaims(
             assertion_id=str(uuid7()),
             terminal_id=terminal_id,
@@ -95,9 +86,9 @@ class StaffAssertions:
             purpose=PURPOSE,
             business_type=business_type,
             issued_at=issued_at,
-            expires_at=issued_at + self._lifetime,
+            expires_at=expires_at,
         )
-        connection.execute(_INSERT, {name: getattr(claims, name) for name in StaffClaims.__slots__})
+        self._book.write(connection, claims, StaffClaims.__slots__)
         return IssuedAssertion(token=self._signed(claims), expires_at=claims.expires_at)
 
     def check(self, connection: Connection, token: str, *, terminal_id: str, business_type: int) -> StaffClaims:
@@ -110,15 +101,10 @@ class StaffAssertions:
             AssertionUsedError: it has confirmed something.
         """
         claims = _claims_from(self._tokens.opened(token))
-        if claims.expires_at <= self._now():
-            raise AssertionExpiredError
+        self._book.refuse_late(claims)
         if (claims.terminal_id, claims.business_type, claims.purpose) != (terminal_id, business_type, PURPOSE):
             raise AssertionForeignError
-        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
-        if row is None:
-            raise AssertionInvalidError
-        if row.used_at is not None:
-            raise AssertionUsedError
+        self._book.refuse_used(connection, claims)
         return claims
 
     def redeem(
@@ -151,29 +137,13 @@ class StaffAssertions:
             },
         )
         if used.rowcount != 1:
-            self._say_why_not(connection, claims)
-
-    def _say_why_not(self, connection: Connection, claims: StaffClaims) -> NoReturn:
-        row = connection.execute(_FIND, {"id": claims.assertion_id}).one_or_none()
-        if row is None:
-            raise AssertionInvalidError
-        if row.used_at is not None:
-            raise AssertionUsedError
-        if row.expires_at <= self._now():
-            raise AssertionExpiredError
-        raise AssertionForeignError
+            self._book.say_why_not(connection, claims)
 
     def _signed(self, claims: StaffClaims) -> str:
         return self._tokens.signed(
             terminal_id=claims.terminal_id,
             claims={
-                "sub": claims.practitioner_id,
-                "jti": claims.assertion_id,
-                "iat": int(claims.issued_at.timestamp()),
-                "exp": int(claims.expires_at.timestamp()),
-                "session": claims.session_id,
-                "purpose": claims.purpose,
-                "business_type": claims.business_type,
+                **told(claims, subject=claims.practitioner_id),
             },
         )
 
@@ -186,14 +156,8 @@ def _claims_from(payload: dict[str, Any]) -> StaffClaims:
     """
     try:
         return StaffClaims(
-            assertion_id=payload["jti"],
-            terminal_id=payload["aud"],
-            session_id=payload["session"],
+            **heard(payload),
             practitioner_id=payload["sub"],
-            purpose=payload["purpose"],
-            business_type=payload["business_type"],
-            issued_at=datetime.fromtimestamp(payload["iat"], UTC),
-            expires_at=datetime.fromtimestamp(payload["exp"], UTC),
         )
     except (KeyError, TypeError) as error:
         raise AssertionInvalidError from error
