@@ -73,15 +73,15 @@ class Identity:
         left_over, self.anchor, self._score, self._embedding = self.anchor, crop, score, None
         return left_over
 
-    def looks_alike(self, crop: Image) -> bool:
-        """Return whether a face is the face at rest."""
-        return self._cosine(crop) >= self._policy.continuity_min
+    def looks_alike(self, crop: Image, before: Image | None) -> bool:
+        """Return whether a face is the face at rest, or the one before.
 
-    def are_alike(self, one: Image, other: Image) -> bool:
-        """Return whether two faces are the same one."""
-        with self._watch.stage("embed"):
-            cosine = similarity(self._embedder.first(one), self._embedder.first(other))
-        return cosine >= self._policy.continuity_min
+        A head far to the side is unlike itself at rest, but not unlike itself a moment ago.
+        """
+        first = self._first(crop)
+        if similarity(first, self._first_at_rest()) >= self._policy.continuity_min:
+            return True
+        return before is not None and similarity(first, self._first(before)) >= self._policy.continuity_min
 
     def same_person(self, acting: Image) -> SamePerson:
         """Say whether the face in an action, and in the frame drawn at random before it, is the face at rest."""

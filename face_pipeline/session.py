@@ -264,17 +264,16 @@ class FaceSession:
 
     def _notice_another(self, crop: Image) -> None:
         """Ask who it is when the face looks unlike the frame before; another one inherits nothing."""
-        before, last = self._evidence.last_crop, self._evidence.last_look
-        self._evidence.last_crop, self._evidence.last_look = crop, thumbnail(crop)
-        if last is None or likeness(last, self._evidence.last_look) >= self._policy.likeness_min:
+        before, last, look = self._evidence.last_crop, self._evidence.last_look, thumbnail(crop)
+        self._evidence.last_crop, self._evidence.last_look = crop, look
+        if last is None or likeness(last, look) >= self._policy.likeness_min:
             return
         if self._identity.anchor is not None:
-            # A head far to the side is unlike itself at rest, but not unlike itself a moment ago.
-            if self._identity.looks_alike(crop) or (before is not None and self._identity.are_alike(before, crop)):
+            if self._identity.looks_alike(crop, before):
                 return
             self._suspicion.identity_misses += 1
         self._start_anew()
-        self._evidence.last_crop, self._evidence.last_look = crop, thumbnail(crop)
+        self._evidence.last_crop, self._evidence.last_look = crop, look
 
     def _offer_anchor(self, face: Face, crop: Image, quality: CropQuality) -> Image | None:
         """Keep the best frame at rest: frontal, sharp, large, evenly lit. Return the crop that is left over."""

@@ -45,7 +45,6 @@ class Scene(StrEnum):
 
 
 SCREENS = frozenset({Scene.SCREEN_REPLAY, Scene.SCREEN_VIDEO})
-PAPER = frozenset({Scene.FLAT_PHOTO, Scene.BENT_PHOTO, Scene.CUT_OUT, Scene.MASK})
 
 
 def in_ink(picture: Image) -> Image:

@@ -22,7 +22,6 @@ from face_pipeline.evaluation.watchlist import Search, Split, galleries, split
 
 FPIRS: Final = (1e-1, 1e-2, 1e-3)
 BANDS: Final = 100
-SHORTLIST: Final = 256  # compared whole; up to so many people the search is exact by construction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

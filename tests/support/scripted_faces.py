@@ -10,6 +10,7 @@ import grpc
 from mock_terminal.capture import colour, depth, infrared
 from mock_terminal.scenes import Size
 from shualian.terminal.v1 import face_pb2, face_pb2_grpc
+from tests.support.loopback import channel_to
 
 SESSION = "019a9d5e-7c1b-7000-8000-000000000001"
 NONCE = bytes(32)
@@ -98,10 +99,5 @@ async def before(platform: Platform) -> AsyncIterator[grpc.aio.Channel]:
     """Run a platform on a free port; yield a channel to it."""
     server = grpc.aio.server()
     face_pb2_grpc.add_FaceServiceServicer_to_server(platform, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel
-    finally:
-        await server.stop(0)
+    async with channel_to(server) as channel:
+        yield channel

@@ -24,6 +24,7 @@ from mock_terminal.folder import Folder
 from mock_terminal.report import Reporter
 from mock_terminal.terminal import enroll
 from server.settlement import Account, AccountKind
+from tests.support.loopback import channel_to
 from tests.support.platform import ACTOR, RunningPlatform, a_platform, a_registered_terminal
 from tests.support.visitors import LIN, insured
 
@@ -103,13 +104,8 @@ async def a_server(service: str, handlers: Handlers) -> AsyncIterator[grpc.aio.C
     server = grpc.aio.server()
     methods = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in handlers.items()}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel
-    finally:
-        await server.stop(0)
+    async with channel_to(server) as channel:
+        yield channel
 
 
 @pytest.fixture

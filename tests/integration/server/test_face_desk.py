@@ -1,7 +1,6 @@
 """What the desk writes down of a decision, what the assertion is good for, and who is let in before the first frame."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,20 +19,12 @@ from server.faces.errors import (
 from server.store.tables.outcomes import face_hours
 from server.store.tables.people import consents, face_assertions
 from shualian.terminal.v1 import face_pb2
-from tests.support.database import Database
 from tests.support.face_window import (
     Window,
     a_session,
     a_verdict,
-    a_window,
     decided,
 )
-
-
-@pytest.fixture
-async def window(database: Database) -> AsyncIterator[Window]:
-    async with a_window(database) as opened:
-        yield opened
 
 
 async def test_the_assertion_is_good_for_what_stood_behind_the_face(window: Window) -> None:

@@ -1,6 +1,6 @@
 """A practitioner signs with face and place: at their own site alone, and for no money."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Connection, select
@@ -27,15 +27,8 @@ from tests.support.face_window import (
     a_session,
     a_template,
     a_verdict,
-    a_window,
     decided,
 )
-
-
-@pytest.fixture
-async def window(database: Database) -> AsyncIterator[Window]:
-    async with a_window(database) as opened:
-        yield opened
 
 
 def a_round(window: Window, metres_north: float, accuracy_m: float = 20, code: str = CODE) -> face_pb2.Start:
