@@ -1,6 +1,6 @@
 """What this process does when the registry changes, here or in another process: forget, cut, deliver (I2)."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -76,20 +76,23 @@ class RegistryWatch:
 
     async def sweep(self) -> None:
         """Look at all live streams: a certificate's time runs out without any event."""
-        self._end_refused(self._streams.all(), {}, monotonic())
+        await self._end_refused(self._streams.all(), monotonic())
 
     async def _follow(
         self, renew: Callable[[Connection], None], whose: Callable[[], Sequence[LiveStream]], learned_at: float
     ) -> None:
-        """Bring memory up to date, and end the streams that it does not bear out; new ones may have come meanwhile."""
-        watched = {_fingerprint(stream) for stream in whose()}
-        closed = await self._unit_of_work.read_at_once(_found_after(self._standings, renew, watched))
-        self._end_refused(whose(), closed, learned_at)
+        """Bring memory up to date, and end the streams that it does not bear out."""
+        await self._unit_of_work.read_at_once(renew)
+        await self._end_refused(whose(), learned_at)
 
-    def _end_refused(
-        self, streams: Sequence[LiveStream], closed: Mapping[str, Standing | None], learned_at: float
-    ) -> None:
-        """End those whose holder would not be let in now: by what memory says, or else by what was asked for."""
+    async def _end_refused(self, streams: Sequence[LiveStream], learned_at: float) -> None:
+        """End those whose holder would not be let in now.
+
+        Retired certificates leave memory, so what memory does not have is asked of the database: who is cut off is
+        told why, and nobody is told that a certificate is unknown because somebody else's event was faster.
+        """
+        left = {fingerprint for stream in streams if self._standings.of(fingerprint := _fingerprint(stream)) is None}
+        closed = await self._unit_of_work.read_at_once(partial(_found, self._standings, left)) if left else {}
         now = self._now()
         for stream in streams:
             fingerprint = _fingerprint(stream)
@@ -105,17 +108,9 @@ class RegistryWatch:
         log.info("stream_cut", reason=reason, seconds=round(seconds, 4))
 
 
-def _found_after(
-    standings: Standings, renew: Callable[[Connection], None], watched: Collection[str]
-) -> Callable[[Connection], dict[str, Standing | None]]:
-    """Return what brings memory up to date, and looks up those of the watched certificates that left it."""
-
-    def read(connection: Connection) -> dict[str, Standing | None]:
-        renew(connection)
-        left = [fingerprint for fingerprint in watched if standings.of(fingerprint) is None]
-        return {fingerprint: standings.find(connection, fingerprint) for fingerprint in left}
-
-    return read
+def _found(standings: Standings, fingerprints: Collection[str], connection: Connection) -> dict[str, Standing | None]:
+    """Return what the database says of certificates."""
+    return {fingerprint: standings.find(connection, fingerprint) for fingerprint in fingerprints}
 
 
 def _refusal(fingerprint: str, standing: Standing | None, now: datetime) -> RegistryError | None:

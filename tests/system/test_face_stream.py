@@ -126,22 +126,22 @@ async def test_nobody_and_two_people_are_told_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("messages", "reason"),
+    ("opening", "reason"),
     [
-        ([frame(1, b"early")], "STREAM_OUT_OF_ORDER"),
-        ([start(LIN), start(LIN)], "STREAM_OUT_OF_ORDER"),
-        ([face_pb2.AuthenticateRequest()], "INVALID_REQUEST"),
-        ([start(replace(LIN, id_number=LIN.id_number[:-1] + ("0" if LIN.id_number[-1] != "0" else "1")))],
+        (lambda: [frame(1, b"early")], "STREAM_OUT_OF_ORDER"),
+        (lambda: [start(LIN), start(LIN)], "STREAM_OUT_OF_ORDER"),
+        (lambda: [face_pb2.AuthenticateRequest()], "INVALID_REQUEST"),
+        (lambda: [start(replace(LIN, id_number=LIN.id_number[:-1] + ("0" if LIN.id_number[-1] != "0" else "1")))],
          "ID_NUMBER_INVALID"),
     ],
     ids=["frame first", "two starts", "nothing in it", "wrong checksum"],
 )  # fmt: skip
 async def test_a_message_in_the_wrong_place_ends_the_stream_with_a_precise_reason(
-    shared: Deployment, messages: Sequence[face_pb2.AuthenticateRequest], reason: str
+    shared: Deployment, opening: Callable[[], Sequence[face_pb2.AuthenticateRequest]], reason: str
 ) -> None:
     async with (await a_terminal(shared)).channel() as channel:
         call = face_call(channel)
-        for message in messages:
+        for message in opening():  # made now: a consent is fresh for a while only
             await call.write(message)
         found = refusal(await call.refused())
 
