@@ -213,6 +213,8 @@ def bill(message: settlement_pb2.Bill) -> settlement.Bill:
         business_type=int(message.business_type),
         total_fen=message.total_fen,
         not_covered_fen=message.not_covered_fen,
+        stay_number=message.stay_number,
+        chronic_disease=message.chronic_disease,
     )
 
 
@@ -238,6 +240,15 @@ def shares(record: settlement.Shares) -> settlement_pb2.Shares:
         pooled_fund_fen=record.pooled_fund_fen,
         personal_account_fen=record.personal_account_fen,
         self_pay_fen=record.self_pay_fen,
+        catastrophic_fen=record.catastrophic_fen,
+        prepaid_fen=record.prepaid_fen,
+    )
+
+
+def reckoning(record: settlement.Reckoning) -> settlement_pb2.Reckoning:
+    """Return one step of how the shares came about."""
+    return settlement_pb2.Reckoning(
+        step=record.step, amount_fen=record.amount_fen, text_zh=record.text_zh, text_en=record.text_en
     )
 
 

@@ -1,6 +1,6 @@
 """Money, as gRPC asks for it."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -11,7 +11,7 @@ from server.caller import current_caller
 from server.credentials.errors import CredentialError
 from server.gates import AUTHORIZATIONS, refuse_class
 from server.interceptors.chain import Context
-from server.refusals import TerminalClassError
+from server.refusals import MethodUnknownError, TerminalClassError
 from server.settlement.desk import SettlementDesk
 from server.settlement.errors import (
     AuthorizationMissingError,
@@ -46,6 +46,7 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             expires_at=convert.timestamp(quote.expires_at),
             pin_required=quote.pin_required,
             staff_may_confirm=quote.staff_may_confirm,
+            reckoning=[convert.reckoning(step) for step in quote.reckoning],
         )
 
     async def Settle(self, request: settlement_pb2.SettleRequest, _context: Context) -> settlement_pb2.SettleResponse:
@@ -102,6 +103,14 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             state=convert.settlement_state(found.state),
             receipt=convert.receipt(found.receipt) if found.receipt is not None else None,
         )
+
+    async def Reconcile(
+        self, _request: settlement_pb2.ReconcileRequest, _context: Context
+    ) -> AsyncIterator[settlement_pb2.ReconcileResponse]:
+        """Compare the terminal's day with ours."""
+        for answer in ():
+            yield answer
+        raise MethodUnknownError
 
     @contextmanager
     def _offered(self, authorization: settlement_pb2.Authorization) -> Iterator[None]:

@@ -35,12 +35,12 @@ from server.settlement.model import (
     Authorization,
     Bill,
     FaceAuthorization,
+    Quotation,
     Quote,
     Receipt,
     Reversal,
     Settlement,
     SettlementState,
-    Shares,
 )
 from server.settlement.once import body_digest, check_form
 from server.settlement.quote import CHINA, claim_for, keep_quote, quote_of
@@ -139,8 +139,10 @@ class SettlementDesk:
         proof = await self._authorizations.prove_for_quote(caller, bill, authorization)
         claim = await self._unit_of_work.read(partial(self._claim, caller=caller, bill=bill, person_id=proof.person_id))
         quoted = await self._upstream.quote(claim) if self._upstream is not None else None
-        row = await self._unit_of_work.write(partial(self._quoted, caller=caller, claim=claim, quoted=quoted))
-        return quote_of(row, proof.claims, self._limits)
+        row, quotation = await self._unit_of_work.write(
+            partial(self._quoted, caller=caller, claim=claim, quoted=quoted)
+        )
+        return quote_of(row, proof.claims, self._limits, reckoning=quotation.reckoning)
 
     async def settle(
         self, caller: Caller, *, transaction_id: str, quote_id: str, bill: Bill, authorization: Authorization
@@ -220,19 +222,23 @@ class SettlementDesk:
             caller,
             bill,
             person_id=person_id,
+            payer_id=person_id,
             person_region=person.region,
             site_kind=self._site_kind(connection, caller.site_id),
             benefit_year=self._means.now().astimezone(self._zone).year,
         )
 
-    def _quoted(self, connection: Connection, *, caller: Caller, claim: Claim, quoted: Shares | None) -> QuoteRow:
+    def _quoted(
+        self, connection: Connection, *, caller: Caller, claim: Claim, quoted: Quotation | None
+    ) -> tuple[QuoteRow, Quotation]:
         insurer = self._means.insurer
-        shares = insurer.quote(connection, claim) if insurer.is_in_house else quoted
-        if shares is None:  # a remote insurer was asked before; without its answer there is no quote
+        quotation = insurer.quote(connection, claim) if insurer.is_in_house else quoted
+        if quotation is None:  # a remote insurer was asked before; without its answer there is no quote
             raise QuoteUnknownError
-        return keep_quote(
-            connection, caller, claim, shares=shares, now=self._means.now(), lifetime=self._quote_lifetime
+        row = keep_quote(
+            connection, caller, claim, shares=quotation.shares, now=self._means.now(), lifetime=self._quote_lifetime
         )
+        return row, quotation
 
     async def _pay_in_one_step(self, payment: "_Payment") -> Paid:
         """Pay with nothing but the writer's one transaction; only when the proof fails is a repetition looked for."""

@@ -19,16 +19,43 @@ class Bill:
     """The whole bill, above zero."""
     not_covered_fen: int
     """The part outside the insurance catalogue, at most the total."""
+    stay_number: str = ""
+    """The site's own number of an inpatient stay; nothing personal. Empty for everything else."""
+    chronic_disease: str = ""
+    """Key of the chronic or special disease it is for, as the insurer's rules name it; empty for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """Who pays what of a bill; the three parts sum to the total."""
+    """Who pays what of a bill: fund, account and self-pay sum to the total."""
 
     total_fen: int
     pooled_fund_fen: int
     personal_account_fen: int
     self_pay_fen: int
+    catastrophic_fen: int = 0
+    """Of the pooled fund: what the catastrophic tier pays."""
+    prepaid_fen: int = 0
+    """Of the self-paid part: what prepayments of the stay cover."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoning:
+    """One step of how the shares came about."""
+
+    step: str
+    """Stable key, upper case."""
+    amount_fen: int
+    text_zh: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quotation:
+    """What an insurer would pay, and why."""
+
+    shares: Shares
+    reckoning: tuple[Reckoning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +97,8 @@ class Quote:
     """True when Settle will ask for a PIN beside the face."""
     staff_may_confirm: bool
     """True when a practitioner may confirm in the place of that PIN."""
+    reckoning: tuple[Reckoning, ...] = ()
+    """Why these shares, step by step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,8 @@ def body_digest(*, terminal_id: str, quote_id: str, bill: Bill, authorized_by: s
             bill.business_type,
             bill.total_fen,
             bill.not_covered_fen,
+            bill.stay_number,
+            bill.chronic_disease,
             authorized_by,
         ],
         ensure_ascii=True,

@@ -9,7 +9,7 @@ from server.caller import Caller
 from server.credentials.assertion import AssertionClaims
 from server.settlement.insurers import Claim
 from server.settlement.limits import SettlementLimits, pin_required
-from server.settlement.model import Bill, Quote, Shares
+from server.settlement.model import Bill, Quote, Reckoning, Shares
 from server.settlement.store import QuoteRow, insert_quote
 
 # One offset all year since 1991; not an IANA name, because a machine without time zone data must know the day too.
@@ -19,12 +19,14 @@ KEPT_AFTER_EXPIRY = timedelta(hours=1)
 
 
 def claim_for(
-    caller: Caller, bill: Bill, *, person_id: str, person_region: str, site_kind: str, benefit_year: int
+    caller: Caller, bill: Bill, *, person_id: str, payer_id: str, person_region: str, site_kind: str, benefit_year: int
 ) -> Claim:
     """Return what the insurer is asked about a bill at the caller's site."""
     return Claim(
         person_id=person_id,
+        payer_id=payer_id,
         person_region=person_region,
+        terminal_id=caller.terminal_id,
         site_id=caller.site_id,
         site_region=caller.region,
         site_kind=site_kind,
@@ -41,6 +43,7 @@ def keep_quote(
         quote_id=str(uuid_utils.uuid7()),
         terminal_id=caller.terminal_id,
         person_id=claim.person_id,
+        payer_id=claim.payer_id,
         person_region=claim.person_region,
         site_kind=claim.site_kind,
         benefit_year=claim.benefit_year,
@@ -52,7 +55,9 @@ def keep_quote(
     return row
 
 
-def quote_of(row: QuoteRow, claims: AssertionClaims | None, limits: SettlementLimits) -> Quote:
+def quote_of(
+    row: QuoteRow, claims: AssertionClaims | None, limits: SettlementLimits, *, reckoning: tuple[Reckoning, ...]
+) -> Quote:
     """Return the quote as the terminal sees it; without claims a card was shown, which always comes with its PIN."""
     needs_pin = claims is not None and pin_required(row.bill, claims, limits)
     return Quote(
@@ -61,4 +66,5 @@ def quote_of(row: QuoteRow, claims: AssertionClaims | None, limits: SettlementLi
         expires_at=row.expires_at,
         pin_required=needs_pin,
         staff_may_confirm=claims is not None and needs_pin and claims.staff_may_confirm,
+        reckoning=reckoning,
     )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from device_registry.audit.log import AuditLog
 from server.settlement.errors import InsurerRefusedError, InsurerUnavailableError, SettlementNotFoundError
 from server.settlement.insurers import Booking, Claim, RemoteInsurer
-from server.settlement.model import Intent, SettlementState, Shares
+from server.settlement.model import Intent, Quotation, SettlementState
 from server.settlement.settle import record
 from server.settlement.store import IN_DOUBT, SettlementRow, find_settlement, move_settlement
 from server.store.unit_of_work import UnitOfWork
@@ -42,7 +42,7 @@ class Upstream:
         self._timeout: Final = timeout.total_seconds()
         self._retry_after: Final = retry_after
 
-    async def quote(self, claim: Claim) -> Shares:
+    async def quote(self, claim: Claim) -> Quotation:
         """Ask who would pay what.
 
         Raises:

@@ -22,6 +22,7 @@ class QuoteRow:
     quote_id: str
     terminal_id: str
     person_id: str
+    payer_id: str
     person_region: str
     site_kind: str
     benefit_year: int
@@ -62,6 +63,11 @@ class SettlementRow:
     money_moved_back: bool | None = None
     tries: int = 0
     next_try_at: datetime | None = None
+    payer_id: str | None = None
+    stay_number: str | None = None
+    chronic_disease: str | None = None
+    catastrophic_fen: int | None = None
+    prepaid_fen: int | None = None
 
     @property
     def booked(self) -> Booked:
@@ -72,10 +78,14 @@ class SettlementRow:
             business_type=values.business_type,
             total_fen=values.total_fen,
             not_covered_fen=values.not_covered_fen,
+            stay_number=self.stay_number or "",
+            chronic_disease=self.chronic_disease or "",
         )
         claim = Claim(
             person_id=values.person_id,
+            payer_id=self.payer_id or values.person_id,
             person_region=values.person_region,
+            terminal_id=values.terminal_id,
             site_id=values.site_id,
             site_region=values.site_region,
             site_kind=values.site_kind,
@@ -85,7 +95,7 @@ class SettlementRow:
         return Booked(
             transaction_id=self.transaction_id,
             claim=claim,
-            shares=_shares(values.total_fen, values.pooled_fund_fen, values.personal_account_fen),
+            shares=self._shares,
             deductible_fen=self.deductible_fen or 0,
             eligible_fen=self.eligible_fen or 0,
         )
@@ -100,9 +110,20 @@ class SettlementRow:
             receipt_id=self.receipt_id,
             transaction_id=self.transaction_id,
             bill_number=values.bill_number,
-            shares=_shares(values.total_fen, values.pooled_fund_fen, values.personal_account_fen),
+            shares=self._shares,
             settled_at=self.settled_at,
             personal_account_balance_fen=self.personal_account_balance_fen or 0,
+        )
+
+    @property
+    def _shares(self) -> Shares:
+        values: Any = self
+        return _shares(
+            values.total_fen,
+            values.pooled_fund_fen,
+            values.personal_account_fen,
+            catastrophic_fen=self.catastrophic_fen or 0,
+            prepaid_fen=self.prepaid_fen or 0,
         )
 
     @property
@@ -247,6 +268,11 @@ def insert_quote(connection: Connection, row: QuoteRow, *, purge_before: datetim
         pooled_fund_fen=row.shares.pooled_fund_fen,
         personal_account_fen=row.shares.personal_account_fen,
         expires_at=row.expires_at,
+        payer_id=row.payer_id,
+        stay_number=row.bill.stay_number,
+        chronic_disease=row.bill.chronic_disease,
+        catastrophic_fen=row.shares.catastrophic_fen,
+        prepaid_fen=row.shares.prepaid_fen,
     )
     _PURGE_QUOTES.run(connection, before=purge_before)
 
@@ -256,18 +282,31 @@ def take_quote(connection: Connection, *, quote_id: str, terminal_id: str) -> Qu
     found = _TAKE_QUOTE.row(connection, quote_id=quote_id, terminal_id=terminal_id)
     if found is None:
         return None
-    (_, _, person_id, person_region, site_kind, benefit_year, *bill_and_shares, expires_at) = found
-    bill_number, business_type, total, not_covered, fund, account = bill_and_shares
+    kept: dict[str, Any] = dict(zip(_QUOTE_COLUMNS, found, strict=True))
     return QuoteRow(
         quote_id=quote_id,
         terminal_id=terminal_id,
-        person_id=person_id,
-        person_region=person_region,
-        site_kind=site_kind,
-        benefit_year=benefit_year,
-        bill=Bill(bill_number=bill_number, business_type=business_type, total_fen=total, not_covered_fen=not_covered),
-        shares=_shares(total, fund, account),
-        expires_at=expires_at,
+        person_id=kept["person_id"],
+        payer_id=kept["payer_id"] or kept["person_id"],
+        person_region=kept["person_region"],
+        site_kind=kept["site_kind"],
+        benefit_year=kept["benefit_year"],
+        bill=Bill(
+            bill_number=kept["bill_number"],
+            business_type=kept["business_type"],
+            total_fen=kept["total_fen"],
+            not_covered_fen=kept["not_covered_fen"],
+            stay_number=kept["stay_number"],
+            chronic_disease=kept["chronic_disease"],
+        ),
+        shares=_shares(
+            kept["total_fen"],
+            kept["pooled_fund_fen"],
+            kept["personal_account_fen"],
+            catastrophic_fen=kept["catastrophic_fen"],
+            prepaid_fen=kept["prepaid_fen"],
+        ),
+        expires_at=kept["expires_at"],
     )
 
 
@@ -302,10 +341,14 @@ def insert_undoing(connection: Connection, row: UndoingRow, *, asked_at: datetim
     )
 
 
-def _shares(total_fen: int, fund_fen: int, account_fen: int) -> Shares:
+def _shares(
+    total_fen: int, fund_fen: int, account_fen: int, *, catastrophic_fen: int = 0, prepaid_fen: int = 0
+) -> Shares:
     return Shares(
         total_fen=total_fen,
         pooled_fund_fen=fund_fen,
         personal_account_fen=account_fen,
         self_pay_fen=total_fen - fund_fen - account_fen,
+        catastrophic_fen=catastrophic_fen,
+        prepaid_fen=prepaid_fen,
     )

@@ -7,7 +7,7 @@ from typing import Literal
 
 from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers import Booking, Claim
-from server.settlement.model import Shares
+from server.settlement.model import Quotation, Shares
 
 OPENING_BALANCE_FEN = 100_000
 
@@ -55,17 +55,18 @@ class RemoteInsurerInMemory:
         """Return what the insurer has paid in all, by its own books."""
         return sum(shares.pooled_fund_fen + shares.personal_account_fen for shares in self.booked.values())
 
-    async def quote(self, claim: Claim) -> Shares:
+    async def quote(self, claim: Claim) -> Quotation:
         """Half of what is covered, the rest from the pocket."""
         fault = await self._meet("quote")
         fund = (claim.bill.total_fen - claim.bill.not_covered_fen) // 2
         self._lose_answer(fault)
-        return Shares(
+        shares = Shares(
             total_fen=claim.bill.total_fen,
             pooled_fund_fen=fund,
             personal_account_fen=0,
             self_pay_fen=claim.bill.total_fen - fund,
         )
+        return Quotation(shares=shares)
 
     async def settle(self, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:  # noqa: ARG002 - the port's signature
         """Book once per id, unless the id was reversed."""

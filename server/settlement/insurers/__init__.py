@@ -5,12 +5,32 @@ or it is far away, and then a settlement is written down before it is asked (PEN
 (UNKNOWN).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal, Protocol
 
 from sqlalchemy import Connection
 
-from server.settlement.model import Bill, Shares
+from server.settlement.model import Bill, Quotation, Shares
+
+
+class EntitlementKind(StrEnum):
+    """What a person has shown."""
+
+    CREDENTIAL = "CREDENTIAL"
+    """Their electronic credential: by face or by code."""
+    CARD = "CARD"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlement:
+    """What entitles us to ask a remote insurer for somebody's money; lives as long as one request."""
+
+    kind: EntitlementKind
+    number: str = field(repr=False)
+    """Token of the credential, or number of the card; a secret."""
+    evidence_sha256: str
+    """Hash of what was shown (assertion, code), in hex: binds the insurer's books to our face decision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +38,19 @@ class Claim:
     """Whose bill, from where: all that an insurer needs to know to say who pays what."""
 
     person_id: str
+    """Who was treated: their benefits count."""
+    payer_id: str
+    """Whose personal account pays: the person's own, or the holder's of a family account."""
     person_region: str
+    terminal_id: str
     site_id: str
     site_region: str
     site_kind: str
     benefit_year: int
     """Calendar year that the bill counts in: the one it was quoted in."""
     bill: Bill
+    entitlement: Entitlement | None = field(default=None, compare=False)
+    """What was shown; None where nobody stands before the terminal any more: to ask again, to undo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +84,7 @@ class InHouseInsurer(Protocol):
         """Tells the two shapes apart."""
         ...
 
-    def quote(self, connection: Connection, claim: Claim) -> Shares:
+    def quote(self, connection: Connection, claim: Claim) -> Quotation:
         """Return who would pay what; may open accounts, moves nothing.
 
         Raises:
@@ -93,7 +119,7 @@ class RemoteInsurer(Protocol):
         """Tells the two shapes apart."""
         ...
 
-    async def quote(self, claim: Claim) -> Shares:
+    async def quote(self, claim: Claim) -> Quotation:
         """Return who would pay what; moves nothing."""
         ...
 

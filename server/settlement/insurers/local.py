@@ -8,7 +8,7 @@ from server.settlement.errors import QuoteOutdatedError
 from server.settlement.insurers import Booked, Booking, Claim
 from server.settlement.insurers.rules import LocalRules
 from server.settlement.ledger import Account, AccountKind, Ledger
-from server.settlement.model import Shares
+from server.settlement.model import Quotation, Shares
 from server.settlement.split import BenefitYear, Split, split_bill
 from server.store.prepared import Prepared
 from server.store.tables.settlement import accounts, benefit_years
@@ -55,11 +55,11 @@ class LocalInsurer:
         """Books in our database."""
         return True
 
-    def quote(self, connection: Connection, claim: Claim) -> Shares:
+    def quote(self, connection: Connection, claim: Claim) -> Quotation:
         """Return who would pay what; opens the accounts and the year that a settlement will need."""
         self._open(connection, claim)
         split, _ = self._split(connection, claim)
-        return split.shares
+        return Quotation(shares=split.shares)
 
     def book(self, connection: Connection, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:
         """Move the money exactly as quoted; see the port."""

@@ -41,6 +41,12 @@ quotes = Table(
     Column("pooled_fund_fen", BigInteger, nullable=False),
     Column("personal_account_fen", BigInteger, nullable=False),
     Column("expires_at", UtcTime, nullable=False, index=True),
+    # A replica of the release before leaves these out: whoever was treated pays, and nothing of it is special.
+    Column("payer_id", Uuid),
+    Column("stay_number", String(64), nullable=False, server_default=""),
+    Column("chronic_disease", String(32), nullable=False, server_default=""),
+    Column("catastrophic_fen", BigInteger, nullable=False, server_default="0"),
+    Column("prepaid_fen", BigInteger, nullable=False, server_default="0"),
 )
 
 settlements = Table(
@@ -77,6 +83,12 @@ settlements = Table(
     Column("tries", Integer, nullable=False),
     # None: not to be tried by itself. A dead letter is an UNKNOWN one without a next try.
     Column("next_try_at", UtcTime),
+    # As in the quotes.
+    Column("payer_id", Uuid),
+    Column("stay_number", String(64)),
+    Column("chronic_disease", String(32)),
+    Column("catastrophic_fen", BigInteger),
+    Column("prepaid_fen", BigInteger),
     # Only the few in doubt are in the index; a settlement that goes well never touches it.
     Index(
         "ix_settlements_in_doubt",

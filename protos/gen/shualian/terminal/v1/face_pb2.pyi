@@ -36,6 +36,10 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """One to many: who of the people known at this site is this? Always followed by a second factor."""
     PURPOSE_PRACTITIONER: _Purpose.ValueType  # 3
     """One to one, of staff: is this the practitioner, and are they at their site? Pays nothing; it signs."""
+    PURPOSE_ACTIVATE: _Purpose.ValueType  # 4
+    """One to one, against the portrait of the population register: is this the person with the claimed identity, whose
+    credential is to be activated? Pays nothing.
+    """
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """What the face is for."""
@@ -48,6 +52,10 @@ PURPOSE_IDENTIFY: Purpose.ValueType  # 2
 """One to many: who of the people known at this site is this? Always followed by a second factor."""
 PURPOSE_PRACTITIONER: Purpose.ValueType  # 3
 """One to one, of staff: is this the practitioner, and are they at their site? Pays nothing; it signs."""
+PURPOSE_ACTIVATE: Purpose.ValueType  # 4
+"""One to one, against the portrait of the population register: is this the person with the claimed identity, whose
+credential is to be activated? Pays nothing.
+"""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 class _ChallengeAction:
@@ -459,7 +467,7 @@ class Start(_message.Message):
     """
     @_builtins.property
     def claimed_identity(self) -> _types_pb2.ClaimedIdentity:
-        """Who the person says to be. Needed to verify; in every other session it must be absent."""
+        """Who the person says to be. Needed to verify and to activate; in every other session it must be absent."""
 
     @_builtins.property
     def consent(self) -> Global___Consent:

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shualian.terminal.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
@@ -18,6 +20,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _SelfPayChannel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SelfPayChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelfPayChannel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SELF_PAY_CHANNEL_UNSPECIFIED: _SelfPayChannel.ValueType  # 0
+    """Never valid."""
+    SELF_PAY_CHANNEL_CASH: _SelfPayChannel.ValueType  # 1
+    """Cash at the counter; the cashier has it in hand."""
+    SELF_PAY_CHANNEL_ELECTRONIC_ACCOUNT: _SelfPayChannel.ValueType  # 2
+    """The person's electronic account with the scheme."""
+    SELF_PAY_CHANNEL_CREDIT: _SelfPayChannel.ValueType  # 3
+    """On credit, up to the person's approved limit, to be repaid later."""
+
+class SelfPayChannel(_SelfPayChannel, metaclass=_SelfPayChannelEnumTypeWrapper):
+    """From where the self-paid part comes."""
+
+SELF_PAY_CHANNEL_UNSPECIFIED: SelfPayChannel.ValueType  # 0
+"""Never valid."""
+SELF_PAY_CHANNEL_CASH: SelfPayChannel.ValueType  # 1
+"""Cash at the counter; the cashier has it in hand."""
+SELF_PAY_CHANNEL_ELECTRONIC_ACCOUNT: SelfPayChannel.ValueType  # 2
+"""The person's electronic account with the scheme."""
+SELF_PAY_CHANNEL_CREDIT: SelfPayChannel.ValueType  # 3
+"""On credit, up to the person's approved limit, to be repaid later."""
+Global___SelfPayChannel: _TypeAlias = SelfPayChannel  # noqa: Y015
 
 class _SettlementState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -69,6 +99,8 @@ class Bill(_message.Message):
     BUSINESS_TYPE_FIELD_NUMBER: _builtins.int
     TOTAL_FEN_FIELD_NUMBER: _builtins.int
     NOT_COVERED_FEN_FIELD_NUMBER: _builtins.int
+    STAY_NUMBER_FIELD_NUMBER: _builtins.int
+    CHRONIC_DISEASE_FIELD_NUMBER: _builtins.int
     bill_number: _builtins.str
     """The site's own number for it, up to 64 characters; nothing personal."""
     business_type: _types_pb2.BusinessType.ValueType
@@ -77,6 +109,14 @@ class Bill(_message.Message):
     """Whole bill, above zero, up to ten million yuan."""
     not_covered_fen: _builtins.int
     """The part outside the insurance catalogue, which the patient pays alone; at most the total."""
+    stay_number: _builtins.str
+    """The site's own number of the inpatient stay: needed for BUSINESS_TYPE_ADMISSION and BUSINESS_TYPE_PREPAYMENT, and for
+    the bedside settlement of a stay, which uses its prepayments up. Empty for everything else.
+    """
+    chronic_disease: _builtins.str
+    """The chronic or special disease that an outpatient bill is for, as the rules of the insurer name it, where the person is
+    registered for it; else empty.
+    """
     def __init__(
         self,
         *,
@@ -84,10 +124,12 @@ class Bill(_message.Message):
         business_type: _types_pb2.BusinessType.ValueType = ...,
         total_fen: _builtins.int = ...,
         not_covered_fen: _builtins.int = ...,
+        stay_number: _builtins.str = ...,
+        chronic_disease: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_number", b"bill_number", "business_type", b"business_type", "not_covered_fen", b"not_covered_fen", "total_fen", b"total_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_number", b"bill_number", "business_type", b"business_type", "chronic_disease", b"chronic_disease", "not_covered_fen", b"not_covered_fen", "stay_number", b"stay_number", "total_fen", b"total_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -102,6 +144,7 @@ class Authorization(_message.Message):
     FACE_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
     BARE_ID_NUMBER_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def face(self) -> Global___FaceAuthorization:
         """A face, proven by FaceService."""
@@ -116,22 +159,53 @@ class Authorization(_message.Message):
         that falls back to the bare number meets a precise refusal and shows up in the metrics.
         """
 
+    @_builtins.property
+    def code(self) -> Global___CodeAuthorization:
+        """A dynamic code that was scanned."""
+
     def __init__(
         self,
         *,
         face: Global___FaceAuthorization | None = ...,
         card: Global___CardAuthorization | None = ...,
         bare_id_number: Global___BareIdNumber | None = ...,
+        code: Global___CodeAuthorization | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bare_id_number", b"bare_id_number", "card", b"card", "face", b"face", "method", b"method"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bare_id_number", b"bare_id_number", "card", b"card", "code", b"code", "face", b"face", "method", b"method"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bare_id_number", b"bare_id_number", "card", b"card", "face", b"face", "method", b"method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bare_id_number", b"bare_id_number", "card", b"card", "code", b"code", "face", b"face", "method", b"method"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["face", "card", "bare_id_number"]  # noqa: Y015
+    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["face", "card", "bare_id_number", "code"]  # noqa: Y015
     _WhichOneofArgType_method: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_method) -> _WhichOneofReturnType_method | None: ...
 
 Global___Authorization: _TypeAlias = Authorization  # noqa: Y015
+
+@_typing.final
+class CodeAuthorization(_message.Message):
+    """A dynamic code that was scanned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    PIN_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """What was scanned. Settle uses it up."""
+    pin: _builtins.str
+    """Needed above the PIN-free limit, else empty. Six digits."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        pin: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "pin", b"pin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CodeAuthorization: _TypeAlias = CodeAuthorization  # noqa: Y015
 
 @_typing.final
 class FaceAuthorization(_message.Message):
@@ -221,6 +295,9 @@ class PreSettleRequest(_message.Message):
 
     BILL_FIELD_NUMBER: _builtins.int
     AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    BINDING_ID_FIELD_NUMBER: _builtins.int
+    binding_id: _builtins.str
+    """The relative who was treated and whose benefits count, from the holder's bindings; empty when it is the holder."""
     @_builtins.property
     def bill(self) -> Global___Bill:
         """The bill."""
@@ -234,10 +311,11 @@ class PreSettleRequest(_message.Message):
         *,
         bill: Global___Bill | None = ...,
         authorization: Global___Authorization | None = ...,
+        binding_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill", "binding_id", b"binding_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,6 +331,8 @@ class Shares(_message.Message):
     POOLED_FUND_FEN_FIELD_NUMBER: _builtins.int
     PERSONAL_ACCOUNT_FEN_FIELD_NUMBER: _builtins.int
     SELF_PAY_FEN_FIELD_NUMBER: _builtins.int
+    CATASTROPHIC_FEN_FIELD_NUMBER: _builtins.int
+    PREPAID_FEN_FIELD_NUMBER: _builtins.int
     total_fen: _builtins.int
     """Whole bill: the sum of the other three."""
     pooled_fund_fen: _builtins.int
@@ -261,6 +341,10 @@ class Shares(_message.Message):
     """The person's own insurance account."""
     self_pay_fen: _builtins.int
     """Out of the patient's pocket."""
+    catastrophic_fen: _builtins.int
+    """Of the pooled fund: what the catastrophic tier pays."""
+    prepaid_fen: _builtins.int
+    """Of the self-paid part: what earlier prepayments of the stay cover."""
     def __init__(
         self,
         *,
@@ -268,14 +352,104 @@ class Shares(_message.Message):
         pooled_fund_fen: _builtins.int = ...,
         personal_account_fen: _builtins.int = ...,
         self_pay_fen: _builtins.int = ...,
+        catastrophic_fen: _builtins.int = ...,
+        prepaid_fen: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["personal_account_fen", b"personal_account_fen", "pooled_fund_fen", b"pooled_fund_fen", "self_pay_fen", b"self_pay_fen", "total_fen", b"total_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["catastrophic_fen", b"catastrophic_fen", "personal_account_fen", b"personal_account_fen", "pooled_fund_fen", b"pooled_fund_fen", "prepaid_fen", b"prepaid_fen", "self_pay_fen", b"self_pay_fen", "total_fen", b"total_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Shares: _TypeAlias = Shares  # noqa: Y015
+
+@_typing.final
+class Reckoning(_message.Message):
+    """One step of how the shares came about, in the order in which it was reckoned."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    TEXT_ZH_FIELD_NUMBER: _builtins.int
+    TEXT_EN_FIELD_NUMBER: _builtins.int
+    step: _builtins.str
+    """Stable key of the step, for programs: NOT_COVERED, DEDUCTIBLE, TIER, REDUCTION, CAP, CATASTROPHIC, PERSONAL_ACCOUNT,
+    PREPAID, SELF_PAY; a remote insurer may have others.
+    """
+    amount_fen: _builtins.int
+    """What it comes to in fen."""
+    text_zh: _builtins.str
+    """In words for the patient, Chinese."""
+    text_en: _builtins.str
+    """In words for everybody else, English."""
+    def __init__(
+        self,
+        *,
+        step: _builtins.str = ...,
+        amount_fen: _builtins.int = ...,
+        text_zh: _builtins.str = ...,
+        text_en: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "step", b"step", "text_en", b"text_en", "text_zh", b"text_zh"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reckoning: _TypeAlias = Reckoning  # noqa: Y015
+
+@_typing.final
+class SelfPay(_message.Message):
+    """A part of the self-paid part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    channel: Global___SelfPayChannel.ValueType
+    """From where."""
+    amount_fen: _builtins.int
+    """How much, in fen."""
+    def __init__(
+        self,
+        *,
+        channel: Global___SelfPayChannel.ValueType = ...,
+        amount_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "channel", b"channel"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfPay: _TypeAlias = SelfPay  # noqa: Y015
+
+@_typing.final
+class SelfPayOffer(_message.Message):
+    """A channel that could pay of the self-paid part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    UP_TO_FEN_FIELD_NUMBER: _builtins.int
+    channel: Global___SelfPayChannel.ValueType
+    """Which."""
+    up_to_fen: _builtins.int
+    """At most this much of this bill, in fen."""
+    def __init__(
+        self,
+        *,
+        channel: Global___SelfPayChannel.ValueType = ...,
+        up_to_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "up_to_fen", b"up_to_fen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SelfPayOffer: _TypeAlias = SelfPayOffer  # noqa: Y015
 
 @_typing.final
 class PreSettleResponse(_message.Message):
@@ -288,6 +462,8 @@ class PreSettleResponse(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     PIN_REQUIRED_FIELD_NUMBER: _builtins.int
     STAFF_MAY_CONFIRM_FIELD_NUMBER: _builtins.int
+    RECKONING_FIELD_NUMBER: _builtins.int
+    SELF_PAY_OFFERS_FIELD_NUMBER: _builtins.int
     quote_id: _builtins.str
     """UUIDv7 of the quote; Settle names it."""
     pin_required: _builtins.bool
@@ -302,6 +478,14 @@ class PreSettleResponse(_message.Message):
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """After this moment the quote is refused."""
 
+    @_builtins.property
+    def reckoning(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reckoning]:
+        """Why these shares, step by step."""
+
+    @_builtins.property
+    def self_pay_offers(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelfPayOffer]:
+        """How the self-paid part may be paid. Cash always can."""
+
     def __init__(
         self,
         *,
@@ -310,10 +494,12 @@ class PreSettleResponse(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         pin_required: _builtins.bool = ...,
         staff_may_confirm: _builtins.bool = ...,
+        reckoning: _abc.Iterable[Global___Reckoning] | None = ...,
+        self_pay_offers: _abc.Iterable[Global___SelfPayOffer] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "shares", b"shares"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "pin_required", b"pin_required", "quote_id", b"quote_id", "shares", b"shares", "staff_may_confirm", b"staff_may_confirm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "pin_required", b"pin_required", "quote_id", b"quote_id", "reckoning", b"reckoning", "self_pay_offers", b"self_pay_offers", "shares", b"shares", "staff_may_confirm", b"staff_may_confirm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,10 +515,14 @@ class SettleRequest(_message.Message):
     QUOTE_ID_FIELD_NUMBER: _builtins.int
     BILL_FIELD_NUMBER: _builtins.int
     AUTHORIZATION_FIELD_NUMBER: _builtins.int
+    BINDING_ID_FIELD_NUMBER: _builtins.int
+    SELF_PAY_FIELD_NUMBER: _builtins.int
     transaction_id: _builtins.str
     """Made by the terminal, UUIDv7. The key for exactly-once."""
     quote_id: _builtins.str
     """From PreSettle."""
+    binding_id: _builtins.str
+    """The relative who was treated, as in PreSettle."""
     @_builtins.property
     def bill(self) -> Global___Bill:
         """The bill, as in PreSettle."""
@@ -341,6 +531,10 @@ class SettleRequest(_message.Message):
     def authorization(self) -> Global___Authorization:
         """Whose money; the same person as in the quote. A face assertion is used up by this call."""
 
+    @_builtins.property
+    def self_pay(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelfPay]:
+        """How the self-paid part is paid; each channel once, together all of it. Empty is cash."""
+
     def __init__(
         self,
         *,
@@ -348,10 +542,12 @@ class SettleRequest(_message.Message):
         quote_id: _builtins.str = ...,
         bill: Global___Bill | None = ...,
         authorization: Global___Authorization | None = ...,
+        binding_id: _builtins.str = ...,
+        self_pay: _abc.Iterable[Global___SelfPay] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill", "quote_id", b"quote_id", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "bill", b"bill", "binding_id", b"binding_id", "quote_id", b"quote_id", "self_pay", b"self_pay", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,6 +565,9 @@ class Receipt(_message.Message):
     SHARES_FIELD_NUMBER: _builtins.int
     SETTLED_AT_FIELD_NUMBER: _builtins.int
     PERSONAL_ACCOUNT_BALANCE_FEN_FIELD_NUMBER: _builtins.int
+    SELF_PAY_FIELD_NUMBER: _builtins.int
+    MASKED_PAYER_NAME_FIELD_NUMBER: _builtins.int
+    MASKED_PATIENT_NAME_FIELD_NUMBER: _builtins.int
     receipt_id: _builtins.str
     """UUIDv7 of the receipt; the same for every repetition of the request."""
     transaction_id: _builtins.str
@@ -377,6 +576,10 @@ class Receipt(_message.Message):
     """The site's own number for the bill."""
     personal_account_balance_fen: _builtins.int
     """What is left in the personal account, in fen."""
+    masked_payer_name: _builtins.str
+    """Who paid, masked: the holder of the credential, face or card."""
+    masked_patient_name: _builtins.str
+    """Who was treated, masked: another than the payer in a family account."""
     @_builtins.property
     def shares(self) -> Global___Shares:
         """Who paid what."""
@@ -384,6 +587,10 @@ class Receipt(_message.Message):
     @_builtins.property
     def settled_at(self) -> _timestamp_pb2.Timestamp:
         """When it was booked."""
+
+    @_builtins.property
+    def self_pay(self) -> _containers.RepeatedCompositeFieldContainer[Global___SelfPay]:
+        """How the self-paid part was paid."""
 
     def __init__(
         self,
@@ -394,10 +601,13 @@ class Receipt(_message.Message):
         shares: Global___Shares | None = ...,
         settled_at: _timestamp_pb2.Timestamp | None = ...,
         personal_account_balance_fen: _builtins.int = ...,
+        self_pay: _abc.Iterable[Global___SelfPay] | None = ...,
+        masked_payer_name: _builtins.str = ...,
+        masked_patient_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["settled_at", b"settled_at", "shares", b"shares"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_number", b"bill_number", "personal_account_balance_fen", b"personal_account_balance_fen", "receipt_id", b"receipt_id", "settled_at", b"settled_at", "shares", b"shares", "transaction_id", b"transaction_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bill_number", b"bill_number", "masked_patient_name", b"masked_patient_name", "masked_payer_name", b"masked_payer_name", "personal_account_balance_fen", b"personal_account_balance_fen", "receipt_id", b"receipt_id", "self_pay", b"self_pay", "settled_at", b"settled_at", "shares", b"shares", "transaction_id", b"transaction_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,3 +790,153 @@ class GetSettlementResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSettlementResponse: _TypeAlias = GetSettlementResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileRequest(_message.Message):
+    """Asks whether the terminal's day is the platform's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAY_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """The day, YYYY-MM-DD, by the platform's calendar (Asia/Shanghai unless configured otherwise): when it was settled."""
+    @_builtins.property
+    def totals(self) -> Global___DayTotals:
+        """What the terminal's journal has as paid on that day, and not undone."""
+
+    def __init__(
+        self,
+        *,
+        day: _builtins.str = ...,
+        totals: Global___DayTotals | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileRequest: _TypeAlias = ReconcileRequest  # noqa: Y015
+
+@_typing.final
+class DayTotals(_message.Message):
+    """A day in two numbers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLEMENTS_FIELD_NUMBER: _builtins.int
+    TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    settlements: _builtins.int
+    """Settlements."""
+    total_fen: _builtins.int
+    """What their bills come to, in fen."""
+    def __init__(
+        self,
+        *,
+        settlements: _builtins.int = ...,
+        total_fen: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settlements", b"settlements", "total_fen", b"total_fen"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayTotals: _TypeAlias = DayTotals  # noqa: Y015
+
+@_typing.final
+class ReconcileResponse(_message.Message):
+    """One message of a comparison."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPARED_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def compared(self) -> Global___DayCompared:
+        """First, and the last one when the totals agree."""
+
+    @_builtins.property
+    def item(self) -> Global___DayItem:
+        """Each settlement of that day, when the totals differ, and each that is still in doubt."""
+
+    def __init__(
+        self,
+        *,
+        compared: Global___DayCompared | None = ...,
+        item: Global___DayItem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "item", b"item", "part", b"part"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compared", b"compared", "item", b"item", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["compared", "item"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ReconcileResponse: _TypeAlias = ReconcileResponse  # noqa: Y015
+
+@_typing.final
+class DayCompared(_message.Message):
+    """How the totals compare."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREES_FIELD_NUMBER: _builtins.int
+    PLATFORM_FIELD_NUMBER: _builtins.int
+    agrees: _builtins.bool
+    """True when the platform has the same."""
+    @_builtins.property
+    def platform(self) -> Global___DayTotals:
+        """What the platform has."""
+
+    def __init__(
+        self,
+        *,
+        agrees: _builtins.bool = ...,
+        platform: Global___DayTotals | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["platform", b"platform"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agrees", b"agrees", "platform", b"platform"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayCompared: _TypeAlias = DayCompared  # noqa: Y015
+
+@_typing.final
+class DayItem(_message.Message):
+    """One settlement of the day as the platform has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRANSACTION_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    TOTAL_FEN_FIELD_NUMBER: _builtins.int
+    SETTLED_AT_FIELD_NUMBER: _builtins.int
+    transaction_id: _builtins.str
+    """The terminal's id for it."""
+    state: Global___SettlementState.ValueType
+    """Where it stands."""
+    total_fen: _builtins.int
+    """The whole bill."""
+    @_builtins.property
+    def settled_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was settled; unset when it never was."""
+
+    def __init__(
+        self,
+        *,
+        transaction_id: _builtins.str = ...,
+        state: Global___SettlementState.ValueType = ...,
+        total_fen: _builtins.int = ...,
+        settled_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settled_at", b"settled_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["settled_at", b"settled_at", "state", b"state", "total_fen", b"total_fen", "transaction_id", b"transaction_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayItem: _TypeAlias = DayItem  # noqa: Y015

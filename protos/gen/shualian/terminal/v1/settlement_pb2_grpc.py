@@ -61,6 +61,11 @@ class SettlementServiceStub:
                 request_serializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementRequest.SerializeToString,
                 response_deserializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_stream(
+                '/shualian.terminal.v1.SettlementService/Reconcile',
+                request_serializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -104,6 +109,14 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """Compares the terminal's day with the platform's: totals first, and where they differ every settlement of that day, so
+        that the terminal finds what only one of the two has. To be called in the evening, and after having been offline.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +144,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.GetSettlement,
                     request_deserializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementRequest.FromString,
                     response_serializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_stream_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileRequest.FromString,
+                    response_serializer=shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +288,33 @@ class SettlementService:
             '/shualian.terminal.v1.SettlementService/GetSettlement',
             shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementRequest.SerializeToString,
             shualian_dot_terminal_dot_v1_dot_settlement__pb2.GetSettlementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/shualian.terminal.v1.SettlementService/Reconcile',
+            shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileRequest.SerializeToString,
+            shualian_dot_terminal_dot_v1_dot_settlement__pb2.ReconcileResponse.FromString,
             options,
             channel_credentials,
             insecure,

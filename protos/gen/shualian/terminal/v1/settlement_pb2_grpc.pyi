@@ -47,6 +47,10 @@ class SettlementServiceStub:
     """
     GetSettlement: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.GetSettlementRequest, _settlement_pb2.GetSettlementResponse]
     """Looks up one of the terminal's own settlements."""
+    Reconcile: _grpc.UnaryStreamMultiCallable[_settlement_pb2.ReconcileRequest, _settlement_pb2.ReconcileResponse]
+    """Compares the terminal's day with the platform's: totals first, and where they differ every settlement of that day, so
+    that the terminal finds what only one of the two has. To be called in the evening, and after having been offline.
+    """
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -67,6 +71,10 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     GetSettlement: _aio.UnaryUnaryMultiCallable[_settlement_pb2.GetSettlementRequest, _settlement_pb2.GetSettlementResponse]  # type: ignore[assignment]
     """Looks up one of the terminal's own settlements."""
+    Reconcile: _aio.UnaryStreamMultiCallable[_settlement_pb2.ReconcileRequest, _settlement_pb2.ReconcileResponse]  # type: ignore[assignment]
+    """Compares the terminal's day with the platform's: totals first, and where they differ every settlement of that day, so
+    that the terminal finds what only one of the two has. To be called in the evening, and after having been offline.
+    """
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """Money. Every amount is in fen. Each call that changes something carries an id made by the terminal and is safe to repeat: the
@@ -114,5 +122,15 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.GetSettlementResponse, _abc.Awaitable[_settlement_pb2.GetSettlementResponse]]:
         """Looks up one of the terminal's own settlements."""
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _settlement_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_settlement_pb2.ReconcileResponse], _abc.AsyncIterator[_settlement_pb2.ReconcileResponse]]:
+        """Compares the terminal's day with the platform's: totals first, and where they differ every settlement of that day, so
+        that the terminal finds what only one of the two has. To be called in the evening, and after having been offline.
+        """
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
