@@ -14,7 +14,7 @@ import numpy as np
 from face_pipeline.errors import PolicyError
 from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Points
 from face_pipeline.liveness.gestures import TURN_SIGN, Pose, gesture
-from face_pipeline.liveness.parallax import FaceView, Parallax
+from face_pipeline.liveness.parallax import FaceView, Track
 from face_pipeline.picture.pose import extent, narrowness, nose_offset
 from face_pipeline.policy import FacePolicy
 
@@ -69,12 +69,12 @@ class Rest:
     offset: float
     narrowness: float
     extent: float
-    view: FaceView | None
+    track: Track | None
 
     def pose(self, look: Look) -> Pose:
         """Return how the head is held now, against this."""
         by_points = nose_offset(look.points) - self.offset
-        parallax = Parallax.between(self.view, look.view) if self.view and look.view else None
+        parallax = self.track.parallax(look.view) if self.track and look.view else None
         if parallax is not None and abs(parallax.across - by_points) > MISTAKEN:
             parallax = None
         return Pose(
@@ -273,5 +273,5 @@ class Performance:
             offset=float(np.median(offsets)),
             narrowness=float(np.median([narrowness(look.points) for look in self._recent])),
             extent=float(np.median([extent(look.points) for look in self._recent])),
-            view=self._recent[-1].view,
+            track=Track(view) if (view := self._recent[-1].view) else None,
         )

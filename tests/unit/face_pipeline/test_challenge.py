@@ -12,7 +12,7 @@ from face_pipeline import Action, Challenge, ChallengePlan, FacePolicy, Guidance
 from face_pipeline.frames import Points
 from face_pipeline.liveness.challenge import Look, Performance, random_challenge
 from face_pipeline.liveness.gestures import Pose, gesture
-from face_pipeline.liveness.parallax import FaceView, Parallax
+from face_pipeline.liveness.parallax import FaceView, Parallax, Track
 from face_pipeline.picture.pose import narrowness, nose_offset
 
 POLICY = FacePolicy()
@@ -317,10 +317,16 @@ def test_a_nod_is_the_way_of_the_nose_down_on_a_head_that_looks_straight(
     assert gesture(NOD, POLICY).reach(Pose(turn=turn, parallax=None, growth=0.0)) is None
 
 
-def a_view(*, nose: tuple[float, float] = (0.0, 0.0), squeeze: float = 1.0, noise: float = 0.0) -> FaceView:
-    """Return a view of a drawn face, squeezed sideways, whose nose lies this many pixels off its place."""
+def a_view(
+    *, nose: tuple[float, float] = (0.0, 0.0), squeeze: float = 1.0, noise: float = 0.0, change: float = 0.0
+) -> FaceView:
+    """Return a view of a drawn face, squeezed sideways, whose nose lies this many pixels off its place.
+
+    With a change, in radians, it looks more and more unlike itself.
+    """
     random_gray = np.random.default_rng(7)
-    blobs = random_gray.normal(size=(5, 25, 25, 3))
+    blobs, others = random_gray.normal(size=(2, 5, 25, 25, 3))
+    blobs = np.cos(change) * blobs + np.sin(change) * others
     image = np.full((480, 640, 3), 128.0)
     seen = points(narrow=squeeze).astype(np.float64)
     seen[2] += nose
@@ -337,7 +343,7 @@ def a_view(*, nose: tuple[float, float] = (0.0, 0.0), squeeze: float = 1.0, nois
 
 @pytest.mark.parametrize("squeeze", [1.0, 0.85])
 def test_the_parallax_of_a_nose_is_found_in_the_picture_and_not_in_the_points(squeeze: float) -> None:
-    parallax = Parallax.between(a_view(noise=2.0), a_view(nose=(0.0, 6.0), squeeze=squeeze, noise=2.0))
+    parallax = Track(a_view(noise=2.0)).parallax(a_view(nose=(0.0, 6.0), squeeze=squeeze, noise=2.0))
 
     assert parallax is not None
     assert parallax.down == pytest.approx(6 / 60, abs=0.02)
@@ -346,7 +352,7 @@ def test_the_parallax_of_a_nose_is_found_in_the_picture_and_not_in_the_points(sq
 
 
 def test_a_flat_picture_that_is_squeezed_has_no_parallax() -> None:
-    parallax = Parallax.between(a_view(), a_view(squeeze=0.8))
+    parallax = Track(a_view()).parallax(a_view(squeeze=0.8))
 
     assert parallax is not None
     assert max(abs(parallax.across), abs(parallax.down)) < 0.02
@@ -356,4 +362,28 @@ def test_a_flat_picture_that_is_squeezed_has_no_parallax() -> None:
 def test_a_face_that_is_not_found_again_says_nothing() -> None:
     blank = FaceView.of(np.full((480, 640, 3), 128, np.uint8), points())
 
-    assert Parallax.between(a_view(), blank) is None
+    assert Track(a_view()).parallax(blank) is None
+
+
+def test_a_face_that_comes_to_look_unlike_its_rest_is_followed_step_by_step() -> None:
+    far = a_view(nose=(6.0, 0.0), change=1.4)
+    track = Track(a_view())
+    for step in (1, 2, 3):
+        track.parallax(a_view(nose=(1.5 * step, 0.0), change=0.35 * step))
+
+    parallax = track.parallax(far)
+
+    assert parallax is not None
+    assert parallax.across == pytest.approx(6 / 60, abs=0.03)
+    assert Track(a_view()).parallax(far) is None
+
+
+def test_what_errs_on_the_way_is_forgotten_where_the_face_looks_as_at_rest() -> None:
+    track = Track(a_view())
+    for step in range(8):
+        track.parallax(a_view(nose=(float(step % 3), 0.0), noise=12.0, change=0.05 * step))
+
+    parallax = track.parallax(a_view())
+
+    assert parallax is not None
+    assert max(abs(parallax.across), abs(parallax.down)) < 0.002
