@@ -22,7 +22,6 @@ from face_pipeline.picture.pose import AFFINE_POINTS, REGULAR, narrowness
 
 Gray = NDArray[np.uint8]
 Place = NDArray[np.float64]
-Line = NDArray[np.float32]
 
 SIDE: Final = 112  # pixels of the view, as large as the crops
 EYE_DISTANCE: Final = 48.0  # pixels in the view
@@ -33,6 +32,7 @@ OFF_MIDDLE: Final[list[list[float]]] = (PLACES - PLACES.mean(axis=0)).tolist()
 PLANE: Final = np.linalg.pinv(np.hstack([PLACES, np.ones((4, 1))]))  # from four shifts to the affine map they make
 ON_PLANE: Final = np.hstack([PLACES, np.ones((4, 1))]) @ PLANE  # from four shifts to those that one map makes of them
 HALF: Final = 9  # pixels around a point that are looked for
+EDGE: Final = SIDE - 1 - HALF  # the last pixel that has all its surroundings in the view
 REACH: Final = 14  # pixels that it may have moved
 MISFIT_MAX: Final = 3.0  # pixels; four shifts that no affine map makes: one place was taken for another
 TINY: Final = 1e-6
@@ -55,7 +55,7 @@ class FaceView:
         """Return the view of the face with these points."""
         matrix = _affine(points)
         gray = cv2.cvtColor(cv2.warpAffine(image, matrix, (SIDE, SIDE)), cv2.COLOR_BGR2GRAY)
-        nose = np.clip(matrix[:, :2] @ points[2].astype(np.float64) + matrix[:, 2], HALF, SIDE - 1 - HALF)
+        nose = np.clip(matrix[:, :2] @ points[2].astype(np.float64) + matrix[:, 2], HALF, EDGE)
         back = cv2.invertAffineTransform(matrix)
         return cls(gray=np.asarray(gray, np.uint8), nose=nose, to_picture=np.asarray(back, np.float64))
 
@@ -122,17 +122,19 @@ class _Found:
 
 def _found(before: Gray, now: Gray, places: Place) -> _Found | None:
     """Return where the surroundings of five places are; None when one is not found, or was taken for another."""
-    moved, likenesses = [], []
-    for place in places:
-        shift, likeness = _shift(before, now, place)
+    moved: list[list[float]] = []
+    least = 1.0
+    for x, y in places.tolist():
+        across, down, likeness = _shift(before, now, x, y)
         if not likeness >= LIKENESS_MIN:  # also what is no number
             return None
-        moved.append(place + shift)
-        likenesses.append(likeness)
-    corners = np.array(moved[:-1]) - PLACES
+        moved.append([x + across, y + down])
+        least = min(least, likeness)
+    found = np.array(moved)
+    corners = found[:-1] - PLACES
     if np.abs(corners - ON_PLANE @ corners).max() > MISFIT_MAX:
         return None
-    return _Found(places=np.array(moved), likeness=min(likenesses))
+    return _Found(places=found, likeness=least)
 
 
 def _affine(points: Points) -> NDArray[np.float64]:
@@ -157,22 +159,22 @@ def _in_landmark_order(places: Place) -> NDArray[np.float64]:
     return np.concatenate((places[:2], places[-1:], places[2:-1]))
 
 
-def _shift(before: Gray, now: Gray, place: Place) -> tuple[Place, float]:
-    """Return by how many pixels the surroundings of a place moved, and how like they are there."""
-    x, y = (min(max(round(float(value)), HALF), SIDE - 1 - HALF) for value in place)
+def _shift(before: Gray, now: Gray, at_x: float, at_y: float) -> tuple[float, float, float]:
+    """Return by how many pixels the surroundings of a place moved, across and down, and how like they are there."""
+    x, y = min(max(round(at_x), HALF), EDGE), min(max(round(at_y), HALF), EDGE)
     left, top = max(x - HALF - REACH, 0), max(y - HALF - REACH, 0)
     wanted = before[y - HALF : y + HALF + 1, x - HALF : x + HALF + 1]
     area = now[top : y + HALF + REACH + 1, left : x + HALF + REACH + 1]
-    heights = np.asarray(cv2.matchTemplate(area, wanted, cv2.TM_CCOEFF_NORMED), np.float32)
+    heights = cv2.matchTemplate(area, wanted, cv2.TM_CCOEFF_NORMED)
     _, best, _, (column, row) = cv2.minMaxLoc(heights)
-    fine = (_peak(heights[row, :], column), _peak(heights[:, column], row))
-    return np.array([left + HALF - x + fine[0], top + HALF - y + fine[1]]), best
+    across = left + HALF - x + _peak(heights[row].tolist(), column)
+    return across, top + HALF - y + _peak(heights[:, column].tolist(), row), best
 
 
-def _peak(line: Line, at: int) -> float:
+def _peak(line: list[float], at: int) -> float:
     """Return where the top of a parabola through the highest value and its neighbours is."""
     if not 0 < at < len(line) - 1:
         return float(at)
-    before, top, after = (float(value) for value in line[at - 1 : at + 2])
+    before, top, after = line[at - 1 : at + 2]
     bend = before - 2 * top + after
     return at + (0.5 * (before - after) / bend if bend < 0 else 0.0)
