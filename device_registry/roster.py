@@ -93,9 +93,13 @@ class TerminalView:
 class Roster:
     """Finds terminals and lists them."""
 
-    def __init__(self, *, now: Callable[[], datetime], policy: RegistryPolicy) -> None:
+    def __init__(
+        self, *, now: Callable[[], datetime], policy: RegistryPolicy, rows_at_once: int = ROWS_AT_ONCE
+    ) -> None:
+        """Take what it works with; `rows_at_once` are read where a filter is not one that SQL knows."""
         self._now = now
         self._policy = policy
+        self._rows_at_once = rows_at_once
 
     def meant(self, connection: Connection, given: str) -> Terminal:
         """Return the terminal with this id or serial number; of several, the one in service or else the newest.
@@ -123,9 +127,9 @@ class Roster:
         """Yield everybody whom the rest of the filter asks for, some rows at a time."""
         after = where.after
         while True:
-            rows = connection.execute(_asked(replace(where, after=after, limit=ROWS_AT_ONCE))).mappings().all()
+            rows = connection.execute(_asked(replace(where, after=after, limit=self._rows_at_once))).mappings().all()
             yield from (self._view(row, now) for row in rows)
-            if len(rows) < ROWS_AT_ONCE:
+            if len(rows) < self._rows_at_once:
                 return
             after = rows[-1]["terminal_id"]
 

@@ -49,6 +49,12 @@ class Database(Protocol):
         """Close what was opened, and remove it."""
 
 
+def migrated_at(path: Path) -> None:
+    """Put a fresh SQLite database there, migrated; in a moment, as it was migrated once before."""
+    path.touch(mode=0o600)
+    path.write_bytes(_migrated())
+
+
 @contextmanager
 def locked(database: Database) -> Iterator[None]:
     """Hold the write lock as another process would."""
@@ -67,8 +73,7 @@ class SqliteDatabase:
 
     def __init__(self, folder: Path, *, name: str = "shualian.db") -> None:
         self.path = folder / name
-        self.path.touch(mode=0o600)
-        self.path.write_bytes(_migrated())
+        migrated_at(self.path)
         self.url = f"sqlite:///{self.path}"
         self.engine = open_engine(self.url)
         self._opened: list[Callable[[], None]] = [self.engine.dispose]

@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import AttributeOID
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from device_registry import Authority, SiteKind, Terminal, TerminalClass
 from face_pipeline import FacePipeline
@@ -33,6 +33,7 @@ from server.platform import Platform, build
 from server.settlement.insurers import Insurer
 from server.wiring import Domain, build_domain
 from shualian.terminal.v1 import enrollment_pb2, enrollment_pb2_grpc
+from tests.support.database import migrated_at
 
 T = TypeVar("T")
 
@@ -136,6 +137,8 @@ async def a_platform(
                 lifetimes=certificate_lifetimes(config),
                 keys=issuing_keys(config),
             )
+            if not config.store.url:
+                migrated_at(Path(make_url(config.database_url).database or ""))
         pipeline = replace(faces(), policy=face_policy(config))
         domain = build_domain(config, now=now)
         platform = build(replace(domain, insurer=insurer or domain.insurer), Metrics(), faces=pipeline)
@@ -248,6 +251,7 @@ class Refusal:
     fields: tuple[str, ...]
     retry_after: float | None
     request_id: str
+    cashier: str
 
 
 def refusal(error: grpc.aio.AioRpcError) -> Refusal:
@@ -264,6 +268,7 @@ def refusal(error: grpc.aio.AioRpcError) -> Refusal:
         fields=tuple(violation.field for violation in _detail(status, BadRequest()).field_violations),
         retry_after=retry.retry_delay.ToTimedelta().total_seconds() if retry.HasField("retry_delay") else None,
         request_id=_detail(status, RequestInfo()).request_id,
+        cashier=_detail(status, LocalizedMessage()).message,
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from device_registry import DEFAULT_POLICY, Presence, TerminalClass, TerminalState, errors
 from device_registry.model import SiteKind
-from device_registry.roster import ROWS_AT_ONCE, Roster, RosterFilter
+from device_registry.roster import Roster, RosterFilter
 from device_registry.sites import Sites
 from tests.support.builders import OPERATOR, RegistryBench, a_site, a_terminal
 
@@ -111,10 +111,13 @@ def test_pages_follow_each_other_without_gap_or_repetition(
 
 
 def test_a_presence_is_found_beyond_the_rows_that_are_read_at_once(
-    bench: RegistryBench, connection: Connection, roster: Roster
+    bench: RegistryBench, connection: Connection
 ) -> None:
-    site = a_site(connection, bench.registry)
-    for number in range(ROWS_AT_ONCE + 1):
+    site, roster = (
+        a_site(connection, bench.registry),
+        Roster(now=bench.clock.now, policy=DEFAULT_POLICY, rows_at_once=3),
+    )
+    for number in range(7):
         last = a_terminal(connection, bench.registry, site=site, serial_number=f"SN-{number}")
     connect(connection, bench, last.terminal_id)
 
