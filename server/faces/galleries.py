@@ -100,14 +100,20 @@ class Galleries:
             GalleryOverfullError: more people would have to be looked among than is safe.
             EmbeddingShapeError: the probe is not of the loaded model.
         """
-        if self._members is None:
-            raise GalleryNotReadyError(retry_after=NOT_READY_RETRY)
-        index = self._members.index_of(site_id if self._scope is GalleryScope.SITE else region)
+        index = self._index_for(site_id=site_id, region=region)
         if index is None:
             return identified((), self._policy)
         search = partial(index.search, probe, k=self._policy.identify_candidates_max + 1)
         found = await asyncio.get_running_loop().run_in_executor(self._searchers, search)
         return identified(found, self._policy)
+
+    def refuse_unable(self, *, site_id: str, region: str) -> None:
+        """Refuse before anybody is looked at, where nobody could be identified in the end.
+
+        Raises:
+            GalleryNotReadyError, GalleryOverfullError: as `identify` would.
+        """
+        self._index_for(site_id=site_id, region=region)
 
     async def on_events(self, events: Sequence[Event]) -> None:
         """Note whose faces changed; `follow` looks at them."""
@@ -147,6 +153,11 @@ class Galleries:
         self._keeper.shutdown(wait=True, cancel_futures=True)
         self._searchers.shutdown(wait=True, cancel_futures=True)
         self._on_close()
+
+    def _index_for(self, *, site_id: str, region: str) -> GalleryIndex | None:
+        if self._members is None:
+            raise GalleryNotReadyError(retry_after=NOT_READY_RETRY)
+        return self._members.index_of(site_id if self._scope is GalleryScope.SITE else region)
 
     async def _load_if_needed(self) -> None:
         while self._members is None:

@@ -18,6 +18,7 @@ from face_pipeline.frames import Embedding
 from face_pipeline.gallery import Identification
 from monitoring.metrics import Metrics
 from server import convert
+from server.caller import Caller
 from server.credentials.people import InsuredPerson
 from server.faces.tries import FaceTries, TryKind
 from server.faces.visit import Visit
@@ -33,6 +34,10 @@ class Finds(Protocol):
 
     async def identify(self, probe: Embedding, *, site_id: str, region: str) -> Identification:
         """Return those whose face it may be."""
+        ...
+
+    def refuse_unable(self, *, site_id: str, region: str) -> None:
+        """Raise what `identify` would raise for everybody."""
         ...
 
 
@@ -74,6 +79,14 @@ class SecondFactorStep:
         self._metrics = metrics
         self._now = now
         self._bounds = bounds
+
+    def refuse_unable(self, caller: Caller) -> None:
+        """Refuse to begin where nobody could be found in the end.
+
+        Raises:
+            GalleryNotReadyError, GalleryOverfullError: nobody can be looked for at this terminal's site now.
+        """
+        self._galleries.refuse_unable(site_id=caller.site_id, region=caller.region)
 
     async def settled(self, visit: Visit, verdict: Verdict) -> InsuredPerson | None:
         """Return who it is; None when nobody is found, and for every verdict that is not of a live face to look for.
