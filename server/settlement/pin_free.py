@@ -1,0 +1,83 @@
+"""How much has somebody paid without a PIN today? Counted with each settlement, given back with its undoing.
+
+The day is the platform's calendar day. The count is kept per person and day over all terminals and replicas; the
+guarded UPDATE is what two payments at once cannot both get past.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from server.settlement.limits import SettlementLimits
+from server.store.prepared import Prepared
+from server.store.tables.self_pay import pin_free_days
+
+KEPT: Final = timedelta(days=60)
+"""How long a day is kept: beyond it nothing is undone any more (`reversal_window`, `transaction_id_age_max`)."""
+
+_day = pin_free_days.c
+_IS_IT = (_day.person_id == bindparam("person_id"), _day.day == bindparam("on"))
+_FIND = Prepared(select(_day.payments, _day.total_fen).where(*_IS_IT))
+_OPEN = Prepared(
+    insert(pin_free_days).values(
+        person_id=bindparam("person_id"), day=bindparam("on"), payments=bindparam("count"), total_fen=bindparam("fen")
+    )
+)
+_PURGE = Prepared(delete(pin_free_days).where(_day.person_id == bindparam("person_id"), _day.day < bindparam("on")))
+_COUNT = Prepared(
+    update(pin_free_days)
+    .where(*_IS_IT, _day.payments < bindparam("payments_max"), _day.total_fen <= bindparam("below"))
+    .values(payments=_day.payments + 1, total_fen=_day.total_fen + bindparam("fen"))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinFreeDay:
+    """What somebody has paid without a PIN on one day."""
+
+    payments: int
+    total_fen: int
+
+    def has_room(self, amount_fen: int, limits: SettlementLimits) -> bool:
+        """Return whether one more payment fits into the day."""
+        return self.payments < limits.pin_free_day_count and self.total_fen + amount_fen <= limits.pin_free_day_fen
+
+
+def open_day(connection: Connection, person_id: str, *, day: date) -> PinFreeDay:
+    """Return how somebody's day stands, begun if it had not; what is long over is dropped with the first one."""
+    found = _FIND.row(connection, person_id=person_id, on=day)
+    if found is not None:
+        return PinFreeDay(payments=found[0], total_fen=found[1])
+    _PURGE.run(connection, person_id=person_id, on=day - KEPT)
+    _OPEN.run(connection, person_id=person_id, on=day, count=0, fen=0)
+    return PinFreeDay(payments=0, total_fen=0)
+
+
+def count_payment(
+    connection: Connection, person_id: str, *, day: date, amount_fen: int, limits: SettlementLimits
+) -> bool:
+    """Count one payment, if there is room; return whether there was. One statement where a quote opened the day."""
+    counted = {
+        "person_id": person_id,
+        "on": day,
+        "fen": amount_fen,
+        "payments_max": limits.pin_free_day_count,
+        "below": limits.pin_free_day_fen - amount_fen,
+    }
+    if _COUNT.run(connection, **counted):
+        return True
+    # Nothing changed: the day is full, or it began since the quote.
+    return open_day(connection, person_id, day=day).has_room(amount_fen, limits) and bool(
+        _COUNT.run(connection, **counted)
+    )
+
+
+def give_back_payment(connection: Connection, person_id: str, *, day: date, amount_fen: int) -> None:
+    """Count one payment no more: it was undone."""
+    connection.execute(
+        update(pin_free_days)
+        .where(_day.person_id == person_id, _day.day == day)
+        .values(payments=_day.payments - 1, total_fen=_day.total_fen - amount_fen)
+    )
