@@ -120,6 +120,116 @@ class AssertionForeignError(FaceAssertionError):
     reason: ClassVar[str] = "ASSERTION_FOREIGN"
 
 
+class CodeError(CredentialError):
+    """The dynamic code authorises nothing."""
+
+    reason: ClassVar[str] = "CODE_REFUSED"
+
+
+class CodeInvalidError(CodeError):
+    """It was not made by this platform, or was changed."""
+
+    reason: ClassVar[str] = "CODE_INVALID"
+
+
+class CodeExpiredError(CodeError):
+    """Its time is over; the person shows a new one."""
+
+    reason: ClassVar[str] = "CODE_EXPIRED"
+
+
+class CodeUsedError(CodeError):
+    """It has paid for something already."""
+
+    reason: ClassVar[str] = "CODE_USED"
+
+
+class CredentialNotActiveError(CredentialError):
+    """The person's credential was never activated, or is dead."""
+
+    reason: ClassVar[str] = "CREDENTIAL_NOT_ACTIVE"
+
+
+class ActivationOvertakenError(CredentialError):
+    """What the activation began from has changed meanwhile: begin again."""
+
+    reason: ClassVar[str] = "ACTIVATION_OVERTAKEN"
+
+
+class RequestReusedError(CredentialError):
+    """The request id belongs to another request. Nothing is said about that one."""
+
+    reason: ClassVar[str] = "REQUEST_ID_REUSED"
+
+
+class PersonNotInRegisterError(CredentialError):
+    """Name and ID number do not agree with the register, or nobody has them; which of them is not told."""
+
+    reason: ClassVar[str] = "PERSON_NOT_IN_REGISTER"
+
+
+class RegisterUnavailableError(CredentialError):
+    """The register cannot be asked, or its answer makes no sense: nobody is vouched for (I10)."""
+
+    reason: ClassVar[str] = "REGISTER_UNAVAILABLE"
+
+
+class RegisterTriesSpentError(CredentialError):
+    """Too many names or numbers that the register does not know came from this terminal."""
+
+    reason: ClassVar[str] = "REGISTER_TRIES_SPENT"
+
+    def __init__(self, *, retry_after: timedelta) -> None:
+        self.retry_after = retry_after
+        super().__init__(f"again in {retry_after.total_seconds():.0f} s")
+
+
+class FamilyError(CredentialError):
+    """The family account does not allow this."""
+
+    reason: ClassVar[str] = "FAMILY_REFUSED"
+
+
+class BindingSelfError(FamilyError):
+    """Nobody binds themselves."""
+
+    reason: ClassVar[str] = "BINDING_SELF"
+
+
+class BindingsFullError(FamilyError):
+    """The credential pays for as many relatives as it may."""
+
+    reason: ClassVar[str] = "BINDINGS_FULL"
+
+    def __init__(self, *, relatives_max: int) -> None:
+        self.relatives_max = relatives_max
+        super().__init__(f"{relatives_max} relatives")
+
+
+class BindingExistsError(FamilyError):
+    """This relative is bound already."""
+
+    reason: ClassVar[str] = "BINDING_EXISTS"
+
+
+class BindingUnknownError(FamilyError):
+    """The holder has no such binding, or it is ended: which of them is not told."""
+
+    reason: ClassVar[str] = "BINDING_UNKNOWN"
+
+
+class RelativeFaceMissingError(FamilyError):
+    """From the sixteenth birthday on nobody is bound without their own face."""
+
+    reason: ClassVar[str] = "RELATIVE_FACE_MISSING"
+
+
+class PinExistsError(CredentialError):
+    """The person has a PIN; a face alone does not replace it."""
+
+    reason: ClassVar[str] = "PIN_EXISTS"
+
+
 class PinError(CredentialError):
     """The PIN authorises nothing."""
 

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from datetime import date
 from typing import Final
 
 from server.credentials.errors import (
@@ -34,6 +35,26 @@ def id_number_from_text(text: str) -> str:
     if not _ID_NUMBER.fullmatch(number) or number[-1] != checksum(number[:17]):
         raise IdNumberInvalidError
     return number
+
+
+def birth_date_of(id_number: str) -> date:
+    """Return the birth date that an ID number holds.
+
+    Raises:
+        IdNumberInvalidError: there is no such day.
+    """
+    try:
+        return date(int(id_number[6:10]), int(id_number[10:12]), int(id_number[12:14]))
+    except ValueError as error:
+        raise IdNumberInvalidError from error
+
+
+def birthday(born: date, years: int) -> date:
+    """Return the day on which somebody has this age; born on a leap day means March 1 in other years."""
+    try:
+        return born.replace(year=born.year + years)
+    except ValueError:
+        return date(born.year + years, 3, 1)
 
 
 def checksum(digits: str) -> str:

@@ -2,17 +2,23 @@
 
 import hmac
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, Row, Select, func, insert, select
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from uuid_utils import uuid7
 
 from device_registry import store
 from device_registry.audit.log import AuditLog
 from device_registry.errors import SiteUnknownError
-from server.credentials.errors import CardTakenError, PersonExistsError, PersonUnknownError, SiteGalleryFullError
+from server.credentials.activating import forget_pending
+from server.credentials.errors import (
+    CardTakenError,
+    PersonExistsError,
+    PersonUnknownError,
+    SiteGalleryFullError,
+)
 from server.credentials.forgotten import FORGOTTEN, REMEMBERED, ForgottenFace
 from server.credentials.identity import (
     card_number_from_text,
@@ -41,6 +47,8 @@ _NAME: Final = "name"
 _ID_NUMBER: Final = "id_number"
 _CARD_NUMBER: Final = "card_number"
 _PHONE: Final = "phone"
+_IDENTITY: Final = "identity"
+_SHOWN: Final = "shown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,14 @@ class InsuredPerson:
     region: str
     masked_name: str
     masked_id_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Name and number in clear: for whoever compares them with the register, and for nobody's eyes."""
+
+    name: str = field(repr=False)
+    id_number: str = field(repr=False)
 
 
 class People:
@@ -97,8 +113,11 @@ class People:
         actor: str,
         phone: str | None = None,
         site_id: str | None = None,
+        person_id: str | None = None,
     ) -> InsuredPerson:
         """Add a person, with card, PIN and face where there are any; takes the time of a slow hash when there is a PIN.
+
+        Without a `person_id` they get a new one.
 
         Raises:
             IdNumberInvalidError, NameInvalidError, CardNumberInvalidError, PhoneNumberInvalidError,
@@ -111,7 +130,7 @@ class People:
         number, name = id_number_from_text(id_number), name_from_text(name)
         card = None if card_number is None else card_number_from_text(card_number)
         phone = None if phone is None else phone_number_from_text(phone)
-        person_id = str(uuid7())
+        person_id = person_id or str(uuid7())
         pin_hash = None if pin is None else self._pin_hasher.hash(pin, person_id=person_id, id_number=number)
         self._add_person(connection, person_id=person_id, name=name, number=number, region=region, phone=phone)
         if card is not None:
@@ -144,6 +163,55 @@ class People:
         if not hmac.compare_digest(registered.encode(), name.encode()):
             return None
         return _person_from(person_id=row.person_id, region=row.region, name=registered, number=number)
+
+    def identity(self, connection: Connection, person_id: str) -> Identity:
+        """Return the person's name and number in clear.
+
+        Raises:
+            PersonUnknownError: nobody has this id.
+        """
+        mine = select(insured_people).where(insured_people.c.person_id == person_id)
+        row = connection.execute(mine).one_or_none()
+        if row is None:
+            raise PersonUnknownError(person_id=person_id)
+        return Identity(
+            name=self._seal.open(row.name_sealed, field=_NAME, person_id=person_id),
+            id_number=self._seal.open(row.id_number_sealed, field=_ID_NUMBER, person_id=person_id),
+        )
+
+    def digest_of(self, *, name: str, id_number: str) -> bytes:
+        """Return what tells, without saying either, whether name or number have changed: 32 bytes, a keyed hash."""
+        return self._index.of(f"{id_number_from_text(id_number)}\0{name_from_text(name)}", field=_IDENTITY)
+
+    def keyed(self, text: str) -> str:
+        """Return a keyed hash, in hex, of something that must not be guessed from it."""
+        return self._index.of(text, field=_SHOWN).hex()
+
+    def correct(self, connection: Connection, *, person_id: str, name: str, id_number: str, actor: str) -> bool:
+        """Write down the name and number that a person has now; return whether they had others.
+
+        Raises:
+            PersonUnknownError: nobody has this id.
+            PersonExistsError: the number is somebody else's here.
+            IdNumberInvalidError, NameInvalidError: wrong form.
+        """
+        number, name = id_number_from_text(id_number), name_from_text(name)
+        known = self.identity(connection, person_id)
+        if (known.name, known.id_number) == (name, number):
+            return False
+        if self.id_by_number(connection, number) not in {None, person_id}:
+            raise PersonExistsError
+        connection.execute(
+            update(insured_people)
+            .where(insured_people.c.person_id == person_id)
+            .values(
+                id_number_index=self._index.of(number, field=_ID_NUMBER),
+                id_number_sealed=self._seal.seal(number, field=_ID_NUMBER, person_id=person_id),
+                name_sealed=self._seal.seal(name, field=_NAME, person_id=person_id),
+            )
+        )
+        self._audit.append(connection, actor=actor, action="person_corrected", subject=person_id)
+        return True
 
     def id_by_number(self, connection: Connection, id_number: str) -> str | None:
         """Return the id of whoever has this ID number, None when nobody is known under it.
@@ -208,6 +276,7 @@ class People:
         """
         from server.store.gallery import delete_sealed  # noqa: PLC0415 - loads the pipeline, and few commands need it
 
+        forget_pending(connection, person_id)
         digest = delete_sealed(connection, person_id)
         if digest is None:
             return None

@@ -20,11 +20,12 @@ from typing import Final
 
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from device_registry.audit.log import AuditLog
 from server.credentials.errors import (
     PinCheckBusyError,
+    PinExistsError,
     PinFormatError,
     PinLockedError,
     PinMissingError,
@@ -167,6 +168,16 @@ class Pins:
         """
         await self._check(person_id, pin, terminal_id=terminal_id, is_hidden=True)
 
+    async def hashed(self, pin: str, *, person_id: str, id_number: str) -> str:
+        """Return what may be stored of a new PIN.
+
+        Raises:
+            PinFormatError, PinGuessableError: it is no good.
+        """
+        return await asyncio.get_running_loop().run_in_executor(
+            self._executor, partial(self._hasher.hash, pin, person_id=person_id, id_number=id_number)
+        )
+
     async def _check(self, person_id: str | None, pin: str, *, terminal_id: str, is_hidden: bool) -> None:
         if wait := self._wrong.wait(terminal_id):
             raise PinTriesSpentError(retry_after=wait)
@@ -250,6 +261,18 @@ class Pins:
             except StoreBusyError:
                 await asyncio.sleep(wait.total_seconds())
         return await self._unit_of_work.write(work)
+
+
+def set_first_pin(connection: Connection, *, person_id: str, pin_hash: str) -> None:
+    """Keep the PIN of somebody who has none.
+
+    Raises:
+        PinExistsError: they have one.
+    """
+    mine = select(person_pins.c.person_id).where(person_pins.c.person_id == person_id)
+    if connection.scalar(mine) is not None:
+        raise PinExistsError
+    connection.execute(insert(person_pins).values(person_id=person_id, pin_hash=pin_hash))
 
 
 def _clear(connection: Connection, *, person_id: str | None) -> None:

@@ -1,6 +1,7 @@
 """What do all assertions have in common? They live briefly, rest in a table of their kind, and are used once (I4)."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NoReturn, Protocol
 
@@ -11,17 +12,26 @@ from server.credentials.errors import (
     AssertionForeignError,
     AssertionInvalidError,
     AssertionUsedError,
+    CredentialError,
 )
 
 LIFETIME_MAX: Final = timedelta(seconds=120)  # I4
 
 
-class Claims(Protocol):
-    """What the platform says in every assertion; each kind adds its own."""
+class Brief(Protocol):
+    """What is good once, and not for long."""
 
     @property
     def assertion_id(self) -> str:
         """UUIDv7."""
+
+    @property
+    def expires_at(self) -> datetime:
+        """Whole seconds."""
+
+
+class Claims(Brief, Protocol):
+    """What the platform says in every assertion; each kind adds its own."""
 
     @property
     def terminal_id(self) -> str:
@@ -43,9 +53,18 @@ class Claims(Protocol):
     def issued_at(self) -> datetime:
         """Whole seconds."""
 
-    @property
-    def expires_at(self) -> datetime:
-        """Whole seconds."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """How one kind calls what can be wrong with it."""
+
+    invalid: type[CredentialError] = AssertionInvalidError
+    expired: type[CredentialError] = AssertionExpiredError
+    used: type[CredentialError] = AssertionUsedError
+    foreign: type[CredentialError] = AssertionForeignError
+
+
+OF_ASSERTIONS: Final = Refusals()
 
 
 def told(claims: Claims, *, subject: str) -> dict[str, object]:
@@ -81,8 +100,10 @@ def heard(payload: Mapping[str, Any]) -> dict[str, Any]:
 class SingleUse:
     """The table of one kind of assertions, and the time they have."""
 
-    def __init__(self, table: Table, *, now: Callable[[], datetime], lifetime: timedelta) -> None:
-        """Take the table; `lifetime` is whole seconds, at most 120."""
+    def __init__(
+        self, table: Table, *, now: Callable[[], datetime], lifetime: timedelta, refusals: Refusals = OF_ASSERTIONS
+    ) -> None:
+        """Take the table, whose key is `assertion_id`; `lifetime` is whole seconds, at most 120."""
         if not timedelta(seconds=1) <= lifetime <= LIFETIME_MAX or lifetime.microseconds:
             msg = "an assertion lives 1 to 120 whole seconds"
             raise ValueError(msg)
@@ -90,26 +111,27 @@ class SingleUse:
         self._find: Final = select(table).where(table.c.assertion_id == bindparam("id"))
         self._now: Final = now
         self._lifetime: Final = lifetime
+        self._refusals: Final = refusals
 
     def lifetime_from_now(self) -> tuple[datetime, datetime]:
         """Return begin and end; a JWS counts whole seconds, so that token and row say the same."""
         begins = self._now().replace(microsecond=0)
         return begins, begins + self._lifetime
 
-    def write(self, connection: Connection, claims: Claims, fields: tuple[str, ...]) -> None:
+    def write(self, connection: Connection, claims: Brief, fields: tuple[str, ...]) -> None:
         """Write an assertion down; it is good once this transaction commits."""
         connection.execute(self._insert, {name: getattr(claims, name) for name in fields})
 
-    def refuse_late(self, claims: Claims) -> None:
+    def refuse_late(self, claims: Brief) -> None:
         """Refuse an assertion whose time is over. Needs no database.
 
         Raises:
             AssertionExpiredError: it is.
         """
         if claims.expires_at <= self._now():
-            raise AssertionExpiredError
+            raise self._refusals.expired
 
-    def refuse_used(self, connection: Connection, claims: Claims) -> None:
+    def refuse_used(self, connection: Connection, claims: Brief) -> None:
         """Refuse an assertion that is not there to be used.
 
         Raises:
@@ -118,7 +140,7 @@ class SingleUse:
         """
         self._unused(connection, claims)
 
-    def say_why_not(self, connection: Connection, claims: Claims) -> NoReturn:
+    def say_why_not(self, connection: Connection, claims: Brief) -> NoReturn:
         """Say why the guarded UPDATE that uses an assertion up found none.
 
         Raises:
@@ -126,13 +148,13 @@ class SingleUse:
             AssertionForeignError: it is there and good, and something in it is not what was asked for.
         """
         if self._unused(connection, claims).expires_at <= self._now():
-            raise AssertionExpiredError
-        raise AssertionForeignError
+            raise self._refusals.expired
+        raise self._refusals.foreign
 
-    def _unused(self, connection: Connection, claims: Claims) -> Row[Any]:
+    def _unused(self, connection: Connection, claims: Brief) -> Row[Any]:
         row = connection.execute(self._find, {"id": claims.assertion_id}).one_or_none()
         if row is None:
-            raise AssertionInvalidError
+            raise self._refusals.invalid
         if row.used_at is not None:
-            raise AssertionUsedError
+            raise self._refusals.used
         return row

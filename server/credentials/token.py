@@ -32,13 +32,14 @@ class Tokens:
         self._signing_key: Final = ECKey.import_key(signing_key)
         self._checking_key: Final = ECKey.import_key(signing_key.public_key())
 
-    def signed(self, *, terminal_id: str, claims: Mapping[str, object]) -> str:
-        """Return the token that says this to one terminal."""
-        payload = json.dumps({"iss": _ISSUER, "aud": _TERMINAL + terminal_id, **claims}, separators=(",", ":"))
+    def signed(self, *, terminal_id: str | None, claims: Mapping[str, object]) -> str:
+        """Return the token that says this to one terminal; without one, to whichever it is shown."""
+        audience = {} if terminal_id is None else {"aud": _TERMINAL + terminal_id}
+        payload = json.dumps({"iss": _ISSUER, **audience, **claims}, separators=(",", ":"))
         return jws.serialize_compact(dict(self._header), payload, self._signing_key, algorithms=[_ALGORITHM])
 
     def opened(self, token: str) -> dict[str, Any]:
-        """Return what a token says; `aud` is the bare id of the terminal.
+        """Return what a token says; `aud` is the bare id of the terminal, empty for one that is for any.
 
         The algorithm is ours to say, never the token's.
 
@@ -53,6 +54,6 @@ class Tokens:
             is_ours = all(header.get(name) == self._header[name] for name in ("kid", "typ"))
             if not is_ours or payload["iss"] != _ISSUER:
                 raise AssertionInvalidError
-            return {**payload, "aud": payload["aud"].removeprefix(_TERMINAL)}
+            return {**payload, "aud": payload.get("aud", "").removeprefix(_TERMINAL)}
         except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise AssertionInvalidError from error

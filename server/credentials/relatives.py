@@ -1,0 +1,218 @@
+"""The door of family accounts: a relative bound, listed, unbound, each on the word of somebody who is here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from server.caller import Caller
+from server.credentials.activation import Credentials
+from server.credentials.desk import Relative, relative_from
+from server.credentials.errors import (
+    AssertionForeignError,
+    AssertionUsedError,
+    BindingUnknownError,
+    PersonNotInRegisterError,
+    RegisterTriesSpentError,
+    RelativeFaceMissingError,
+)
+from server.credentials.family import FamilyAccounts
+from server.credentials.guesses import WrongPins
+from server.credentials.holder import ByFace, HolderProof, HolderProofs, Proven
+from server.credentials.people import People
+from server.credentials.register import Register, Registered
+from server.credentials.requests import Request, remember, request_from, seen_before
+from server.store.unit_of_work import UnitOfWork
+
+WRONG_PER_TERMINAL_MAX: Final = 20
+WRONG_WITHIN: Final = timedelta(minutes=10)
+"""Claims about relatives that the register does not know, from one terminal: nobody finds names by trying."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """Who wants whom bound."""
+
+    request_id: str
+    holder: HolderProof
+    id_number: str = field(repr=False)
+    name: str = field(repr=False)
+    relative_assertion: str = field(default="", repr=False)
+
+
+class FamilyDesk:
+    """Binds, lists and unbinds relatives for terminals."""
+
+    def __init__(
+        self,
+        *,
+        unit_of_work: UnitOfWork,
+        now: Callable[[], datetime],
+        people: People,
+        credentials: Credentials,
+        family: FamilyAccounts,
+        holders: HolderProofs,
+        register: Register,
+    ) -> None:
+        self._unit_of_work: Final = unit_of_work
+        self._now: Final = now
+        self._people: Final = people
+        self._credentials: Final = credentials
+        self._family: Final = family
+        self._holders: Final = holders
+        self._register: Final = register
+        self._wrong: Final = WrongPins(now=now, wrong_max=WRONG_PER_TERMINAL_MAX, within=WRONG_WITHIN)
+
+    async def bind(self, caller: Caller, wish: Wish) -> Relative:
+        """Let the holder's credential pay for a relative, once.
+
+        Raises:
+            CredentialError: nobody is bound, and no assertion is used up; the class says why.
+        """
+        request = self._request(caller, wish)
+        try:
+            return await self._bind(caller, request, wish)
+        except AssertionUsedError:
+            seen = await self._unit_of_work.write(lambda connection: self._told_again(connection, request))
+            if seen is None:
+                raise
+            return seen
+
+    async def list(self, caller: Caller, proof: HolderProof) -> tuple[Relative, ...]:
+        """Return whom the holder's credential pays for, oldest binding first.
+
+        Raises:
+            CredentialError: the holder is not here; the class says why.
+        """
+        proven = await self._holders.read(caller, proof, action="list_relatives")
+
+        def work(connection: Connection) -> tuple[Relative, ...]:
+            self._holders.use_up(connection, proven)
+            bindings = self._family.of(connection, proven.person_id)
+            return tuple(relative_from(connection, self._people, binding) for binding in bindings)
+
+        return await self._unit_of_work.write(work)
+
+    async def unbind(self, caller: Caller, proof: HolderProof, *, binding_id: str) -> datetime:
+        """End a binding on the word of the holder or of the relative; return since when it is ended.
+
+        Raises:
+            CredentialError: it is not ended; the class says why.
+        """
+        proven = await self._holders.read(caller, proof, action=f"unbind:{binding_id}")
+
+        def work(connection: Connection) -> datetime:
+            self._holders.use_up(connection, proven)
+            return self._family.unbind(
+                connection,
+                binding_id,
+                person_id=proven.person_id,
+                actor=f"terminal:{caller.terminal_id}",
+                request_id=caller.request_id,
+            )
+
+        return await self._unit_of_work.write(work)
+
+    async def _bind(self, caller: Caller, request: Request, wish: Wish) -> Relative:
+        seen = await self._unit_of_work.read(lambda connection: self._told_again(connection, request))
+        if seen is not None:
+            return seen
+        action = f"bind:{request.request_id}"
+        holder = await self._holders.read(caller, wish.holder, action=action)
+        registered = await self._registered(caller, wish)
+        relative = await self._relative_here(caller, wish, registered, action=action)
+
+        def work(connection: Connection) -> Relative:
+            known = self._told_again(connection, request)
+            if known is not None:
+                return known
+            self._holders.use_up(connection, holder)
+            relative_id = self._known_here(connection, caller, registered)
+            if relative is not None:
+                self._holders.use_up(connection, relative)
+                if relative.person_id != relative_id:
+                    raise AssertionForeignError
+            binding = self._family.bind(
+                connection,
+                credential=self._credentials.active(connection, holder.person_id),
+                relative_id=relative_id,
+                actor=f"terminal:{caller.terminal_id}",
+                request_id=caller.request_id,
+            )
+            remember(connection, request, subject=binding.binding_id, asked_at=self._now())
+            return relative_from(connection, self._people, binding)
+
+        return await self._unit_of_work.write(work)
+
+    async def _registered(self, caller: Caller, wish: Wish) -> Registered:
+        """Return the relative as the register has them.
+
+        Raises:
+            PersonNotInRegisterError: it has nobody like that.
+            RegisterTriesSpentError: too many such claims came from this terminal.
+        """
+        if wait := self._wrong.wait(caller.terminal_id):
+            raise RegisterTriesSpentError(retry_after=wait)
+        found = await self._register.find(id_number=wish.id_number, name=wish.name, with_face=False)
+        if found is None:
+            self._wrong.note(caller.terminal_id)
+            raise PersonNotInRegisterError
+        return found
+
+    async def _relative_here(self, caller: Caller, wish: Wish, registered: Registered, *, action: str) -> Proven | None:
+        """Return the relative's own proof; None for a child, whose guardian's is enough.
+
+        Raises:
+            RelativeFaceMissingError: they are old enough to be asked, and did not show their face.
+        """
+        if wish.relative_assertion:
+            return await self._holders.read(caller, ByFace(assertion=wish.relative_assertion), action=action)
+        if self._family.needs_own_face(registered.id_number):
+            raise RelativeFaceMissingError
+        return None
+
+    def _known_here(self, connection: Connection, caller: Caller, registered: Registered) -> str:
+        """Return the id of somebody in the register; they become one of our people when they are not yet."""
+        known = known_person(connection, self._people, registered)
+        if known is not None:
+            return known
+        return self._people.add(
+            connection,
+            name=registered.name,
+            id_number=registered.id_number,
+            region=registered.region,
+            card_number=None,
+            pin=None,
+            template=None,
+            actor=f"terminal:{caller.terminal_id}",
+        ).person_id
+
+    def _told_again(self, connection: Connection, request: Request) -> Relative | None:
+        seen = seen_before(connection, request)
+        if seen is None:
+            return None
+        binding = self._family.get(connection, seen.subject)
+        if binding is None:  # rows of bindings are never deleted
+            raise BindingUnknownError
+        return relative_from(connection, self._people, binding)
+
+    def _request(self, caller: Caller, wish: Wish) -> Request:
+        shown = wish.holder.assertion if isinstance(wish.holder, ByFace) else wish.holder.card_number
+        identity = self._people.digest_of(name=wish.name, id_number=wish.id_number)
+        return request_from(
+            wish.request_id,
+            terminal_id=caller.terminal_id,
+            action="bind",
+            body=(self._people.keyed(shown), identity.hex(), self._people.keyed(wish.relative_assertion)),
+        )
+
+
+def known_person(connection: Connection, people: People, registered: Registered) -> str | None:
+    """Return the id of somebody in the register, if we know them: under their number, or under one they had before."""
+    for number in (registered.id_number, *registered.former_id_numbers):
+        person_id = people.id_by_number(connection, number)
+        if person_id is not None:
+            return person_id
+    return None
