@@ -1,23 +1,31 @@
-"""Who ends the doubt? The Resolver works UNKNOWN settlements off: settled, undone, or a person is called."""
+"""Who ends the doubt? The Resolver works UNKNOWN settlements off: settled, undone, or a person is called.
+
+Any number of replicas may run one: a pass takes what is due under a lease, so no two work on one settlement. A call
+that never comes back holds up neither the pass nor the next one.
+"""
 
 import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 
 from device_registry.audit.log import AuditLog
+from server.settlement.doubts import Lease, claim_due, life_of, note_try, put_off, why_of
+from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers import Insurer
 from server.settlement.model import SettlementState
-from server.settlement.remote import Upstream
-from server.settlement.store import IN_DOUBT, doubt_pending, find_settlement, settlements_in_doubt
-from server.store.tables.settlement import settlements
+from server.settlement.remote import NO_ANSWER, Upstream
+from server.settlement.self_pay.channels import SelfPays
+from server.settlement.store import IN_DOUBT, doubt_pending
 from server.store.unit_of_work import UnitOfWork
 
 _RANDOM = secrets.SystemRandom()
+_TRIES_BEFORE_TOO_OLD: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +38,13 @@ class ResolverPolicy:
     """The longest wait between two attempts."""
     attempts_max: int = 20
     """Attempts after which a settlement is a dead letter: it stays UNKNOWN, is left alone, and somebody is told."""
+    age_max: timedelta = timedelta(days=1)
+    """Age of a doubt after which it is one too, however seldom it was tried; at least three times, for a clock may
+    jump."""
     batch_max: int = 16
     """Settlements worked off at once."""
+    batches_max: int = 64
+    """Batches in one pass, as long as the insurer answers: after an outage hundreds are due at once."""
 
 
 class Resolver:
@@ -44,9 +57,11 @@ class Resolver:
         now: Callable[[], datetime],
         insurer: Insurer,
         audit: AuditLog,
+        self_pays: SelfPays,
         insurer_timeout: timedelta,
         policy: ResolverPolicy,
         on_resolved: Callable[[SettlementState], None] = lambda _: None,
+        on_tried: Callable[[int], None] = lambda _: None,
         on_dead_letter: Callable[[str], None] = lambda _: None,
         jitter: Callable[[], float] = _RANDOM.random,
     ) -> None:
@@ -57,18 +72,21 @@ class Resolver:
             now: the clock.
             insurer: whom to ask; one in house never leaves anything in doubt.
             audit: where outcomes are noted.
+            self_pays: give back what was taken for a settlement that is not paid.
             insurer_timeout: how long one attempt may take.
             policy: pace and bounds.
             on_resolved: told of each doubt that ended, and how.
+            on_tried: told after how many tries one ended, or was given up.
             on_dead_letter: told of each settlement (its transaction id) that needs a person now.
             jitter: a number in [0, 1) for each wait, so that many settlements do not come back at once.
         """
         self._unit_of_work: Final = unit_of_work
         self._now: Final = now
         self._audit: Final = audit
-        self._timeout: Final = insurer_timeout
         self._policy: Final = policy
         self._on_resolved: Final = on_resolved
+        self._on_tried: Final = on_tried
+        self._hanging: Final[set[asyncio.Task[bool]]] = set()
         self._on_dead_letter: Final = on_dead_letter
         self._jitter: Final = jitter
         self._upstream = (
@@ -79,6 +97,7 @@ class Resolver:
                 now=now,
                 insurer=insurer,
                 audit=audit,
+                self_pays=self_pays,
                 timeout=insurer_timeout,
                 retry_after=policy.interval,
             )
@@ -92,47 +111,93 @@ class Resolver:
         """
         if self._upstream is None:
             return 0
-        now = self._now()
+        upstream, now = self._upstream, self._now()
         # Nobody waits for a call that began this long ago: its caller's write failed, or its process died.
-        abandoned_before = now - 4 * self._timeout
-        await self._unit_of_work.write(
-            lambda connection: doubt_pending(connection, began_before=abandoned_before, next_try_at=now)
-        )
-        due = await self._unit_of_work.read(
-            lambda connection: settlements_in_doubt(connection, due=now, limit=self._policy.batch_max)
-        )
-        await asyncio.gather(*(self._try(self._upstream, transaction_id) for transaction_id in due))
-        return len(due)
+        await self._unit_of_work.write(lambda connection: doubt_pending(connection, now=now, patience=upstream.lease))
+        tried = 0
+        for _ in range(self._policy.batches_max):
+            count, is_worth_more = await self._work_off_batch(upstream)
+            tried += count
+            if not is_worth_more:
+                break
+        return tried
 
-    async def _try(self, upstream: Upstream, transaction_id: str) -> None:
+    async def _work_off_batch(self, upstream: Upstream) -> tuple[int, bool]:
+        """Work off what is due, up to a batch; return how many, and whether a further batch may do as well."""
+        limit = self._policy.batch_max - len(self._hanging)
+        if limit <= 0:
+            return 0, False
+        due = await self._unit_of_work.write(
+            lambda connection: claim_due(
+                connection,
+                now=self._now(),
+                lease=upstream.lease,
+                wait_max=max(self._policy.backoff_max, self._policy.interval),
+                limit=limit,
+            )
+        )
+        if not due:
+            return 0, False
+        tasks = {asyncio.create_task(self._try(upstream, lease)) for lease in due}
         try:
-            row = await upstream.work_off(transaction_id)
-        except Exception:  # noqa: BLE001 - whatever it was, the doubt remains and is noted
-            if await self._unit_of_work.write(lambda connection: self._note_failure(connection, transaction_id)):
-                self._on_dead_letter(transaction_id)
-            return
-        if row.state not in IN_DOUBT:  # else something newer is wanted of it, which is due by itself
-            self._on_resolved(row.state)
+            done, late = await asyncio.wait(tasks, timeout=upstream.lease.total_seconds())
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            raise
+        for task in late:  # a call that even a cancellation does not end; its place stays taken until it does
+            task.cancel()
+            self._hanging.add(task)
+            task.add_done_callback(self._came_back)
+        ended = [task.result() for task in done]
+        return len(due), not late and len(due) == limit and any(ended)
 
-    def _note_failure(self, connection: Connection, transaction_id: str) -> bool:
-        """Write down when to try again; return whether that is never, because it has been tried often enough."""
-        row, _ = find_settlement(connection, transaction_id)
-        if row is None or row.state is not SettlementState.UNKNOWN:
+    def _came_back(self, task: asyncio.Task[bool]) -> None:
+        self._hanging.discard(task)
+        if not task.cancelled():
+            task.exception()  # it is too late for whatever it says; the doubt is still there
+
+    async def _try(self, upstream: Upstream, lease: Lease) -> bool:
+        """Try one doubt; return whether the insurer answered."""
+        tries = 0
+        try:
+            before = await self._unit_of_work.read(lambda connection: life_of(connection, lease.transaction_id))
+            tries = before.tries + 1 if before is not None else 0
+            row = await upstream.work_off(lease.transaction_id)
+        except InsurerRefusedError:  # it will not cancel, so the bill stays paid: that is an end as well
+            self._on_resolved(SettlementState.SETTLED)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the doubt remains and is noted
+            why = why_of(error)
+            if await self._unit_of_work.write(partial(self._note_failure, lease=lease, why=why)):
+                self._on_tried(tries)
+                self._on_dead_letter(lease.transaction_id)
             return False
-        tries = row.tries + 1
-        is_dead = tries >= self._policy.attempts_max
-        connection.execute(
-            update(settlements)
-            .where(settlements.c.transaction_id == transaction_id)
-            .values(tries=tries, next_try_at=None if is_dead else self._now() + self._wait(tries))
-        )
+        else:
+            if row.state in IN_DOUBT:  # something newer is wanted of it, and somebody is at that
+                return True
+            self._on_resolved(row.state)
+        self._on_tried(tries)
+        return True
+
+    def _note_failure(self, connection: Connection, *, lease: Lease, why: str) -> bool:
+        """Write down when to try again; return whether that is never, because it has been tried enough."""
+        life, now = life_of(connection, lease.transaction_id), self._now()
+        if life is None:
+            return False
+        tries, age = life.tries + 1, now - life.since
+        is_too_old = age >= self._policy.age_max and tries >= _TRIES_BEFORE_TOO_OLD
+        is_dead = tries >= self._policy.attempts_max or is_too_old
+        if not put_off(connection, lease, next_try_at=None if is_dead else now + self._wait(tries), tries=tries):
+            return False
+        note_try(connection, lease.transaction_id, intent=life.intent, outcome=NO_ANSWER, why=why, now=now)
         if is_dead:
             self._audit.append(
                 connection,
                 actor="platform",
                 action="settlement.dead_letter",
-                subject=transaction_id,
-                details={"tries": tries},
+                subject=lease.transaction_id,
+                reason=why,
+                details={"tries": tries, "age_seconds": round(age.total_seconds())},
             )
         return is_dead
 
