@@ -3,7 +3,7 @@
 import typer
 
 from mock_terminal.leaving import Exit
-from mock_terminal.verbs import faces, factory, identity, money
+from mock_terminal.verbs import credentials, faces, factory, identity, money, reconciling, till
 
 app = typer.Typer(
     name="shualian-terminal",
@@ -19,6 +19,13 @@ app.command()(identity.run)
 app.command()(identity.renew)
 app.command()(money.pay)
 app.command()(money.resume)
+app.command()(reconciling.reconcile)
+app.command()(till.till)
+app.command()(till.journal)
+app.command()(credentials.activate)
+app.command()(credentials.code)
+app.command("end-credential")(credentials.end)
+app.add_typer(credentials.relatives)
 app.command()(faces.face)
 app.command()(faces.attack)
 app.command()(faces.picture)

@@ -132,6 +132,8 @@ def refused_from(error: aio.AioRpcError) -> PlatformRefusedError:
             refused.is_platforms_word = info.domain == DOMAIN
         elif detail.TypeName() == "google.rpc.RetryInfo":
             refused.retry_after = _unpacked(detail, error_details_pb2.RetryInfo()).retry_delay.ToTimedelta()
+        elif detail.TypeName() == "google.rpc.LocalizedMessage":
+            refused.cashier = _unpacked(detail, error_details_pb2.LocalizedMessage()).message
         elif detail.TypeName() == "google.rpc.RequestInfo":
             refused.request_id = _unpacked(detail, error_details_pb2.RequestInfo()).request_id
         elif detail.TypeName() == "google.rpc.BadRequest":

@@ -128,6 +128,8 @@ class PlatformRefusedError(TerminalError):
     """From RequestInfo: what to quote when asking the platform's operators."""
     violations: Mapping[str, str] = field(default_factory=dict)
     """Field to description, from BadRequest."""
+    cashier: str = ""
+    """Sentence for whoever stands at the counter, from LocalizedMessage."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """From ErrorInfo."""
     attempts: int = 1
@@ -157,4 +159,6 @@ class PlatformRefusedError(TerminalError):
             fields["retry_after_seconds"] = self.retry_after.total_seconds()
         if self.request_id:
             fields["request_id"] = self.request_id
+        if self.cashier:
+            fields["cashier"] = self.cashier
         return fields

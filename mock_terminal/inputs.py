@@ -68,6 +68,18 @@ def pin_from(path: Path) -> str:
     return pin
 
 
+def code_from(path: Path) -> str:
+    """Read a code, the first line of a file; `-` is standard input, where scanners type.
+
+    Raises:
+        InputError: there is nothing in it.
+    """
+    code = (_text(path).splitlines() or [""])[0].strip()
+    if not code:
+        raise InputError(f"{path} holds no code")
+    return code
+
+
 def roots_from(path: Path) -> bytes:
     """Read the root certificates to trust, PEM.
 

@@ -50,6 +50,8 @@ class Exit(IntEnum):
     """Time ran out before the platform had seen enough."""
     CONSENT_REFUSED = 10
     """The person did not agree; other ways to pay are in the last event."""
+    DIFFERS = 11
+    """`reconcile`: this terminal and the platform have different books of that day; the events say where."""
     INTERRUPTED = 130
     """Stopped at the keyboard; a payment under way stays open in the journal, and `resume` finds out."""
     DIED = DIED

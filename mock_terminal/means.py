@@ -1,15 +1,16 @@
-"""What does a person pay with? A card and its PIN; or a face, and beside it a PIN or somebody of the staff."""
+"""What does a person pay with? A card and its PIN, a code; or a face, and beside it a PIN or somebody of the staff."""
 
 from dataclasses import dataclass, field, replace
 
 from grpc import aio
 
 from mock_terminal.capture import Eye
+from mock_terminal.client import CALL_SECONDS_MAX, call
 from mock_terminal.errors import NoAssertionError
 from mock_terminal.face import authenticate
 from mock_terminal.report import Reporter
 from mock_terminal.sitting import Practitioner, Sitting
-from shualian.terminal.v1 import face_pb2, settlement_pb2
+from shualian.terminal.v1 import credential_pb2, credential_pb2_grpc, face_pb2, settlement_pb2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,33 @@ class ByCard:
     ) -> settlement_pb2.Authorization:
         """Return what the bill is paid with."""
         return settlement_pb2.Authorization(card=self.card)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByCode:
+    """A dynamic code that was scanned, from whatever showed it."""
+
+    code: str = field(repr=False)
+    pin: str = field(default="", repr=False)
+
+    async def authorization(
+        self, channel: aio.Channel, bill: settlement_pb2.Bill, report: Reporter
+    ) -> settlement_pb2.Authorization:
+        """Ask whose it is, as a cashier does before the bill; return what the bill is paid with.
+
+        Raises:
+            PlatformRefusedError: it is good for nothing.
+        """
+        stub = credential_pb2_grpc.CredentialServiceStub(channel)
+        request = credential_pb2.ResolveCodeRequest(code=self.code, business_type=bill.business_type)
+        found = await call(lambda: stub.ResolveCode(request, timeout=CALL_SECONDS_MAX))
+        report.event(
+            "code_resolved",
+            person=found.masked_name,
+            pin_free_limit_fen=found.pin_free_limit_fen,
+            relatives=len(found.relatives),
+        )
+        return settlement_pb2.Authorization(code=settlement_pb2.CodeAuthorization(code=self.code, pin=self.pin))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

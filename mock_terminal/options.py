@@ -17,6 +17,10 @@ LandmarksFile = Annotated[
 ClaimFile = Annotated[Path | None, typer.Option("--claim", help='JSON {"id_number", "name"}; - is standard input.')]
 Total = Annotated[int, typer.Option(help="Whole bill, fen.")]
 NotCovered = Annotated[int, typer.Option(help="Part outside the insurance catalogue, fen.")]
+StayNumber = Annotated[
+    str, typer.Option(help="The site's number of the inpatient stay, for its prepayments and its settlement.")
+]
+ChronicDisease = Annotated[str, typer.Option(help="Chronic disease that the bill is for, as the insurer names it.")]
 BillNumber = Annotated[str, typer.Option(help="The site's number for the bill.")]
 Business = Annotated[int, typer.Option(help="Business type, such as 1301 for 01301.")]
 Seed = Annotated[

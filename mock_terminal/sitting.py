@@ -67,6 +67,8 @@ class Sitting:
     cannot_move: bool = False
     """Said by the person or the staff: there is no challenge then."""
     consents: bool = True
+    activates: bool = False
+    """The claim is to be compared with the register, to activate a credential; else it is to pay or to prove."""
     second_factors: SecondFactors | None = None
     verdict: face_pb2.TerminalVerdict | None = None
     """What the terminal's own liveness check says, if it has one."""
@@ -94,7 +96,7 @@ def opening(sitting: Sitting) -> face_pb2.Start:
     start.consent.given_at.FromDatetime(_now())
     match sitting.who:
         case Claim(id_number=id_number, name=name):
-            start.purpose = face_pb2.PURPOSE_VERIFY
+            start.purpose = face_pb2.PURPOSE_ACTIVATE if sitting.activates else face_pb2.PURPOSE_VERIFY
             start.claimed_identity.CopyFrom(types_pb2.ClaimedIdentity(id_number=id_number, name=name))
         case Practitioner(code=code, location=location):
             start.purpose, start.practitioner_code = face_pb2.PURPOSE_PRACTITIONER, code

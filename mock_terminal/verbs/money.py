@@ -10,11 +10,11 @@ import uuid_utils
 from mock_terminal.capture import Cameras
 from mock_terminal.factors import second_factors
 from mock_terminal.folder import Folder
-from mock_terminal.inputs import card_from, pin_from
+from mock_terminal.inputs import card_from, code_from, pin_from
 from mock_terminal.journal import Journal
 from mock_terminal.leaving import Exit, leave
 from mock_terminal.lock import Lock
-from mock_terminal.means import ByCard, ByFace, confirming
+from mock_terminal.means import ByCard, ByCode, ByFace, confirming
 from mock_terminal.options import (
     DEFAULT_STATE,
     At,
@@ -22,6 +22,7 @@ from mock_terminal.options import (
     Business,
     CameraChoice,
     CannotMove,
+    ChronicDisease,
     ClaimFile,
     Consents,
     Identify,
@@ -34,11 +35,13 @@ from mock_terminal.options import (
     PortraitFile,
     Seed,
     State,
+    StayNumber,
     Total,
     TransactionId,
 )
 from mock_terminal.payment import Cashier, DieAt, Order
 from mock_terminal.report import Reporter
+from mock_terminal.self_paid import self_pay_from
 from mock_terminal.sitting import Sitting
 from mock_terminal.verbs.persons import bill_from, practitioner_from, who_from, window_from
 
@@ -52,6 +55,8 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     total_fen: Total,
     not_covered_fen: NotCovered = 0,
     bill_number: BillNumber = "BILL-1",
+    stay_number: StayNumber = "",
+    chronic_disease: ChronicDisease = "",
     business_type: Business = 1301,
     portrait: PortraitFile = None,
     landmarks: LandmarksFile = None,
@@ -72,6 +77,13 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     card_file: Annotated[
         Path | None, typer.Option(help='JSON {"card_number", "pin"}: pay by card, without a face.')
     ] = None,
+    code_file: Annotated[
+        Path | None, typer.Option(help="File with a dynamic code, - is standard input: pay by code, without a face.")
+    ] = None,
+    relative: Annotated[str, typer.Option(help="Id of the binding of a relative who was treated.")] = "",
+    self_pay: Annotated[
+        str, typer.Option(help="How the self-paid part is paid, in fen: electronic:1200,credit:500,cash:300.")
+    ] = "",
     repeat: Annotated[bool, typer.Option(help="Send the very same Settle once more afterwards.")] = False,
     transaction_id: TransactionId = "",
     die_at: Annotated[DieAt | None, typer.Option(help="Test aid: drop dead at this moment.")] = None,
@@ -79,16 +91,26 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
     state: State = DEFAULT_STATE,
     as_json: Json = False,
 ) -> None:
-    """Find out about unfinished payments, then pay one bill: by a face, or by a card with its PIN."""
+    """Find out about unfinished payments, then pay one bill: by a face, a code, or a card with its PIN."""
     report = Reporter(as_json=as_json)
 
     async def work() -> Exit:
         folder = Folder(path=state)
         Lock(state=state).refuse()
-        bill = bill_from(bill_number, business_type, total_fen=total_fen, not_covered_fen=not_covered_fen)
-        means: ByCard | ByFace
+        parts = self_pay_from(self_pay)
+        bill = bill_from(
+            bill_number,
+            business_type,
+            total_fen=total_fen,
+            not_covered_fen=not_covered_fen,
+            stay_number=stay_number,
+            chronic_disease=chronic_disease,
+        )
+        means: ByCard | ByCode | ByFace
         if card_file is not None:
             means = ByCard(card=card_from(card_file))
+        elif code_file is not None:
+            means = ByCode(code=code_from(code_file), pin=pin_from(pin_file) if pin_file else "")
         else:
             patient = Sitting(
                 who=who_from(claim, identify=identify),
@@ -112,7 +134,11 @@ def pay(  # noqa: PLR0917, RUF100  # one option each
                     return Exit.OUTCOME_UNKNOWN
                 authorization = await means.authorization(channel, bill, report)
                 order = Order(
-                    transaction_id=transaction_id or str(uuid_utils.uuid7()), bill=bill, authorization=authorization
+                    transaction_id=transaction_id or str(uuid_utils.uuid7()),
+                    bill=bill,
+                    authorization=authorization,
+                    self_pay=parts,
+                    binding_id=relative,
                 )
                 quote = await cashier.quote(order)
                 await cashier.settle(order, quote.quote_id, repeat=repeat)

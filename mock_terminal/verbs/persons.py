@@ -62,7 +62,15 @@ def business_type_from(number: int) -> types_pb2.BusinessType.ValueType:
     return types_pb2.BusinessType.ValueType(number)
 
 
-def bill_from(number: str, business_type: int, *, total_fen: int, not_covered_fen: int) -> settlement_pb2.Bill:
+def bill_from(
+    number: str,
+    business_type: int,
+    *,
+    total_fen: int,
+    not_covered_fen: int,
+    stay_number: str = "",
+    chronic_disease: str = "",
+) -> settlement_pb2.Bill:
     """Return the bill.
 
     Raises:
@@ -73,4 +81,6 @@ def bill_from(number: str, business_type: int, *, total_fen: int, not_covered_fe
         business_type=business_type_from(business_type),
         total_fen=total_fen,
         not_covered_fen=not_covered_fen,
+        stay_number=stay_number,
+        chronic_disease=chronic_disease,
     )

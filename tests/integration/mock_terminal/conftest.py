@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as Detail
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from device_registry import Terminal
@@ -62,6 +62,7 @@ class Says:
     fields: Sequence[str] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     domain: str = "shualian"
+    cashier: str = ""
     after_doing: bool = False
     """Whether the platform does what is asked first: only its answer is lost."""
 
@@ -75,6 +76,8 @@ class Says:
         ]
         if self.retry_after is not None:
             details.append(RetryInfo(retry_delay=_duration(self.retry_after)))
+        if self.cashier:
+            details.append(LocalizedMessage(locale="zh-CN", message=self.cashier))
         if self.fields:
             wrong = [BadRequest.FieldViolation(field=name, description="wrong") for name in self.fields]
             details.append(BadRequest(field_violations=wrong))

@@ -62,6 +62,7 @@ async def test_google_rpc_details_arrive_in_typed_fields() -> None:
                 fields=["bill.total_fen"],
                 metadata={"limit_fen": "5"},
                 retry_after=1.5,
+                cashier="请核对账单",
             )
         )
     )
@@ -71,6 +72,7 @@ async def test_google_rpc_details_arrive_in_typed_fields() -> None:
     assert error.metadata == {"limit_fen": "5"}
     assert error.retry_after == timedelta(seconds=1.5)
     assert error.request_id == "R-1"
+    assert error.as_fields()["cashier"] == "请核对账单"
     assert error.is_definite
 
 

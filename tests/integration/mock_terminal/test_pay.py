@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from mock_terminal.journal import EntryState, Journal
 from mock_terminal.leaving import Exit
+from server.settlement.self_pay.electronic_account import electronic_account
 from tests.integration.mock_terminal.conftest import Box, left
 from tests.support.visitors import CARD_NUMBER, PIN
 
@@ -82,3 +83,28 @@ async def test_a_wrong_pin_is_a_definite_no(box: Box, tmp_path: Path) -> None:
     assert done.the("failed")["reason"] == "PIN_WRONG"
     assert CARD_NUMBER not in json.dumps(done.events)
     assert states(box) == []
+
+
+async def test_the_self_paid_part_comes_from_an_account_and_in_cash_and_the_receipt_says_so(
+    box: Box, by_card: tuple[str | Path, ...]
+) -> None:
+    domain = box.running.platform.domain
+
+    def top_up(connection: Connection) -> str:
+        person_id = domain.people.id_by_card(connection, CARD_NUMBER) or ""
+        domain.ledger.fund(connection, electronic_account(person_id), amount_fen=1_500, reference="top-up")
+        return person_id
+
+    person_id = await box.running.write(top_up)
+    from_the_pocket = (*by_card, "--not-covered-fen", str(TOTAL_FEN))
+
+    done = await left(*from_the_pocket, "--self-pay", "electronic:1200,cash:10800")
+    short = await left(*from_the_pocket, "--bill-number", "B-2", "--self-pay", "electronic:301,cash:11699")
+    nonsense = await left(*from_the_pocket, "--self-pay", "purse:1")
+
+    assert done.the("quote")["self_pay_offers"] == {"cash": TOTAL_FEN, "electronic": 1_500}
+    assert done.the("settled")["self_pay"] == {"cash": 10_800, "electronic": 1_200}
+    assert [done.code, short.code, nonsense.code] == [Exit.OK, Exit.REFUSED, Exit.USAGE]
+    account = electronic_account(person_id)
+    assert await box.running.write(lambda connection: domain.ledger.balance(connection, account)) == 300
+    assert box.running.counted("self_paid_fen_total", channel="ELECTRONIC_ACCOUNT") == 1_200

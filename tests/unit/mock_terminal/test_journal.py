@@ -90,7 +90,7 @@ def test_i07_the_journal_has_no_place_for_a_person_an_assertion_or_a_pin(tmp_pat
 
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as database:
         columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
-    assert columns == {"transaction_id", "bill_number", "total_fen", "state"}
+    assert columns == {"transaction_id", "bill_number", "total_fen", "state", "settled_at"}
 
 
 def test_a_damaged_journal_is_an_error_and_never_an_empty_one(tmp_path: Path) -> None:

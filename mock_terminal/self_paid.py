@@ -1,0 +1,42 @@
+"""How is the self-paid part named on the command line, and in what the terminal prints?"""
+
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from mock_terminal.errors import InputError
+from shualian.terminal.v1 import settlement_pb2
+
+CHANNELS = MappingProxyType(
+    {
+        "cash": settlement_pb2.SELF_PAY_CHANNEL_CASH,
+        "electronic": settlement_pb2.SELF_PAY_CHANNEL_ELECTRONIC_ACCOUNT,
+        "credit": settlement_pb2.SELF_PAY_CHANNEL_CREDIT,
+    }
+)
+_WORDS = {channel: word for word, channel in CHANNELS.items()}
+
+
+def self_pay_from(text: str) -> tuple[settlement_pb2.SelfPay, ...]:
+    """Return the parts of `electronic:1200,cash:300`, amounts in fen; none of an empty text, which is all in cash.
+
+    Raises:
+        InputError: it is not that.
+    """
+    return tuple(_part(part) for part in text.split(",") if part.strip())
+
+
+def parts_in_words(parts: Iterable[settlement_pb2.SelfPay]) -> dict[str, int]:
+    """Return what each channel paid."""
+    return {_WORDS.get(part.channel, "unknown"): part.amount_fen for part in parts}
+
+
+def offers_in_words(offers: Iterable[settlement_pb2.SelfPayOffer]) -> dict[str, int]:
+    """Return what each channel could pay at most."""
+    return {_WORDS.get(offer.channel, "unknown"): offer.up_to_fen for offer in offers}
+
+
+def _part(text: str) -> settlement_pb2.SelfPay:
+    word, _, fen = text.strip().partition(":")
+    if word not in CHANNELS or not fen.isascii() or not fen.isdigit():
+        raise InputError(f"a part is a channel ({', '.join(CHANNELS)}), a colon, and an amount in fen: electronic:1200")
+    return settlement_pb2.SelfPay(channel=CHANNELS[word], amount_fen=int(fen))
