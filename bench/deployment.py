@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection
 
 from server.config import Config, load_config
-from server.demo.processes import Program, ask, environment, program
 from server.listeners import Ready
+from server.programs import Program, ask, environment, program
 from server.wiring import Domain, build_domain
 
 T = TypeVar("T")

@@ -31,6 +31,9 @@ from device_registry.audit.log import AuditLog
 from face_pipeline.template_keys import HeldKeys
 from server.caller import Caller
 from server.credentials import Assertions, People, Pins
+from server.credentials.activation import Credentials
+from server.credentials.codes import DynamicCodes
+from server.credentials.family import FamilyAccounts
 from server.credentials.identity import checksum
 from server.credentials.staff import StaffAssertions
 from server.settlement import (
@@ -42,8 +45,10 @@ from server.settlement import (
     SettlementDesk,
     SettlementLimits,
 )
-from server.settlement.insurers.local import LocalInsurer
-from server.settlement.insurers.rules import load_rules
+from server.settlement.insurers.local import LocalInsurer, load_rules
+from server.settlement.quote import CHINA
+from server.settlement.self_pay.cash import Cash
+from server.settlement.self_pay.channels import SelfPays
 from server.store import UnitOfWork, migrate, open_engine
 from server.store.tables.settlement import benefit_years
 
@@ -87,6 +92,9 @@ class World:
         key, lifetime = generate_private_key(SECP256R1()), timedelta(seconds=120)
         self.assertions = Assertions(now=self.now, signing_key=key, key_id="bench", lifetime=lifetime)
         self.staff_assertions = StaffAssertions(now=self.now, signing_key=key, key_id="bench", lifetime=lifetime)
+        self.credentials = Credentials(now=self.now, data_key=self.data_key, audit=self.audit)
+        self.codes = DynamicCodes(now=self.now, signing_key=key, key_id="bench", lifetime=timedelta(seconds=30))
+        self.family = FamilyAccounts(now=self.now, zone=CHINA, audit=self.audit)
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[tuple[SettlementDesk, UnitOfWork]]:
@@ -106,10 +114,15 @@ class World:
             people=self.people,
             assertions=self.assertions,
             staff_assertions=self.staff_assertions,
+            credentials=self.credentials,
+            codes=self.codes,
+            family=self.family,
             pins=pins,
-            insurer=LocalInsurer(rules=load_rules(), ledger=self.ledger),
+            insurer=LocalInsurer(rules=load_rules(), ledger=self.ledger, now=self.now, zone=CHINA),
             audit=self.audit,
-            limits=SettlementLimits(),
+            # A hundred people pay all of it, each far beyond what goes without a PIN on one day.
+            limits=SettlementLimits(pin_free_day_fen=10**12, pin_free_day_count=10**9),
+            self_pays=SelfPays(Cash()),
             quote_lifetime=timedelta(minutes=10),
             site_kind=lambda _connection, _site_id: "HOSPITAL",
         )

@@ -1,8 +1,8 @@
 """What does the platform count and time? Every metric, defined once.
 
-Labels come from the small closed sets in `LABELS`. No person and no terminal is ever a label: what one terminal does is
-found in the registry and the logs. A `Metrics` object belongs to the registry it was built on, so that two servers in
-one test do not share their counts.
+Labels come from the small closed sets of `labels.py`. No person and no terminal is ever a label: what one terminal does
+is found in the registry and the logs. A `Metrics` object belongs to the registry it was built on, so that two servers
+in one test do not share their counts.
 """
 
 from collections.abc import Sequence
@@ -16,45 +16,6 @@ from monitoring.snapshots import SnapshotHistogram
 
 NAMESPACE: Final = "shualian"
 
-LABELS: Final[dict[str, str]] = {
-    "service": "name of the gRPC service without its package",
-    "method": "name of the method",
-    "code": "gRPC status code, e.g. OK, UNAVAILABLE",
-    "reason": "the stable reason of docs/errors.md; of faces, of `face_pipeline.Reason`: PASSIVE_LOW, SEAL_BROKEN ...",
-    "region": "the site's region (统筹区)",
-    "terminal_class": "I, II, III",
-    "state": "REGISTERED, ENROLLED, ACTIVE, SUSPENDED, QUARANTINED, REVOKED, BANNED, RETIRED",
-    "condition": "OVERDUE (heartbeats stay away), FLAPPING (reconnects too often)",
-    "camera_state": "READY, DEGRADED, FAILED",
-    "action": "RENEW_CERTIFICATE, SET_CONFIGURATION, COLLECT_DIAGNOSTICS, OFFER_FIRMWARE, RESTART, LOCK, UNLOCK",
-    "cause": "why a certificate was issued: ENROLLMENT, RENEWAL",
-    "purpose": "what an issuing key signed: TERMINAL, SERVER, OPERATOR, CRL, REQUEST (a new issuer asks the root)",
-    "business_type": "national five-digit use type, e.g. 01301",
-    "outcome": "how it ended; the values stand in each metric's text",
-    "result": "what became of one frame or one attempt; the values stand in each metric's text",
-    "band": "CLEAR, UNCLEAR, DOUBTFUL",
-    "assurance": "what stood behind a live face: COLOUR, COLOUR_UNMOVED, SOLID",
-    "finding": "what a seal over frames was found to be: VERIFIED, MISSING, BROKEN, NOT_ASKED",
-    "share": "POOLED_FUND, PERSONAL_ACCOUNT, SELF_PAY",
-    "way": "FACE, CARD, BARE_ID_NUMBER",
-    # Not `job`: Prometheus gives that label to each target, and would rename ours.
-    "task": "EVENTS (the registry is followed), SWEEP (live streams looked through), SILENCE (overdue terminals), "
-    "PRESENCE (heartbeats written), READINESS, RESOLVER (settlements in doubt), SERVER_CERTIFICATE (looked at, renewed "
-    "when due), WITNESS (revocations copied out of the database), CHECKPOINT (audit log signed when due), SURVEY "
-    "(fleet and doubt counted), FLEET_AUDIT (every terminal looked at by the fleet checks), IDENTITY_SURVEY "
-    "(issuers, forecast, rollouts, findings and logs counted), COMMANDS "
-    "(those that are over closed, rollouts worked on)",
-    "kind": "what a fleet check found, e.g. SHARED_CERTIFICATE; see docs/operations/fleet-checks.md",
-    "severity": "LOW, MEDIUM, HIGH, CRITICAL",
-    "missing": "why a renewal will be missed: AWAY (not seen for long), NOT_RENEWING (was here and did not)",
-    "rollout_state": "PREPARING, RUNNING, PAUSED, STOPPED (by its errors), DONE, CANCELLED",
-    "member_state": "PENDING, QUEUED, DONE, FAILED, SKIPPED, EXPIRED",
-    "issuer_state": "PREPARED, ACTIVE, OUTGOING, TAINTED, REVOKED",
-    "check": "the readiness check: database, events, trust, witness, running; signing (by issuing keys) and witnessing "
-    "(of revocations) are only told",
-    "version": "version of the platform",
-}
-
 FAST: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 FRAME: Final = (0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.1, 0.15, 0.25, 0.5, 1.0)  # 60 and 250 ms are targets, DESIGN 11
 SESSION: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0)
@@ -63,6 +24,7 @@ SKEW: Final = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 3600.0, 86400.0)
 BATCH: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 DAYS: Final = (0, 1, 2, 3, 5, 7, 10, 14, 20, 30, 60, 90)
 CELSIUS: Final = (0, 20, 40, 50, 60, 70, 80, 90, 100)
+TRIES: Final = (1, 2, 3, 5, 8, 12, 20, 50)
 LENGTH: Final = (0, 1, 2, 5, 10, 50, 100, 1000)
 
 
@@ -96,6 +58,7 @@ class Metrics:
         self._certificates()
         self._identity()
         self._face()
+        self._credentials()
         self._settlement()
         self._store()
         self._platform()
@@ -259,6 +222,35 @@ class Metrics:
             ("result",),
         )
 
+    def _credentials(self) -> None:
+        self.activations = self._counter(
+            "activations_total",
+            "Activations of credentials; outcome: ACTIVATED, REISSUED (name or number changed), UNCHANGED, REFUSED.",
+            ("outcome",),
+        )
+        self.credentials_ended = self._counter(
+            "credentials_ended_total", "Credentials ended by their holders; outcome: ENDED, REFUSED.", ("outcome",)
+        )
+        self.codes = self._counter(
+            "credential_codes_total",
+            "Dynamic codes; result: ISSUED, ISSUE_REFUSED, RESOLVED, RESOLVE_REFUSED. Those that paid are in "
+            "authorizations_total.",
+            ("result",),
+        )
+        self.family_bindings = self._counter(
+            "family_bindings_total",
+            "Family accounts; outcome: BOUND, BIND_REFUSED, UNBOUND, UNBIND_REFUSED.",
+            ("outcome",),
+        )
+        self.register_questions = self._counter(
+            "register_questions_total",
+            "Questions to the register of people elsewhere; result: FOUND, NOT_FOUND, UNAVAILABLE.",
+            ("result",),
+        )
+        self.register_seconds = self._histogram(
+            "register_seconds", "Time of one question to the register of people elsewhere.", ("result",), FAST
+        )
+
     def _settlement(self) -> None:
         self.settlements = self._counter(
             "settlements_total",
@@ -266,6 +258,11 @@ class Metrics:
             ("business_type", "outcome"),
         )
         self.settled_fen = self._counter("settled_fen_total", "Money settled, in fen, by who pays.", ("share",))
+        self.self_paid_fen = self._counter(
+            "self_paid_fen_total",
+            "Of the self-paid part of what was settled, in fen, by where it came from.",
+            ("channel",),
+        )
         self.settlement_seconds = self._histogram("settlement_seconds", "Time of one Settle.", ("outcome",), FAST)
         self.authorizations = self._counter(
             "authorizations_total",
@@ -288,6 +285,60 @@ class Metrics:
         )
         self.settlement_dead_letters = self._gauge(
             "settlement_dead_letters", "Unknown settlements that were given up on and need a person.", ()
+        )
+
+        self._doubt()
+        self._core()
+
+    def _core(self) -> None:
+        self.core_calls = self._counter(
+            "core_calls_total",
+            "Messages sent to a provincial core, each try; result: GOOD, CORE_REFUSED, CORE_DOUBTFUL, NOT_SENT, "
+            "LINE_BROKEN, ANSWER_GARBLED, ANSWER_FOREIGN, ANSWER_UNSIGNED, FIELD_UNFIT, BREAKER_OPEN, LEFT (given up).",
+            ("infno", "result"),
+        )
+        self.core_call_seconds = self._histogram(
+            "core_call_seconds", "Time of one try of a message to a provincial core.", ("infno",), FAST
+        )
+        self.core_breaker_open = self._gauge(
+            "core_breaker_open", "1 while a provincial core is not asked because it kept failing.", ()
+        )
+        self.core_disagreements = self._counter(
+            "core_disagreements_total",
+            "Bookings of a provincial core that were not what was quoted; they are reversed.",
+            (),
+        )
+
+    def _doubt(self) -> None:
+        self.settlement_doubts = self._gauge(
+            "settlement_doubts", "Settlements in doubt, by what is wanted of the insurer.", ("intent",)
+        )
+        self.settlement_tries = self._histogram(
+            "settlement_tries", "Tries after which a doubt ended, or was given up.", (), TRIES
+        )
+        self.settlement_last_resolution = self._gauge(
+            "settlement_last_resolution_timestamp_seconds", "When this process last ended a doubt; 0 before.", ()
+        )
+        self.reconciliations = self._counter(
+            "reconciliations_total",
+            "Days of our books compared with the insurer's; outcome: AGREES, DIFFERS, FAILED (no usable answer).",
+            ("outcome",),
+        )
+        self.reconciliation_items = self._gauge(
+            "reconciliation_items", "Differences to the insurer's books that are open.", ("difference",)
+        )
+        self.reconciliation_oldest_age = self._gauge(
+            "reconciliation_oldest_item_age_seconds", "Age of the oldest open difference; 0 when there is none.", ()
+        )
+        self.reconciliation_last_success = self._gauge(
+            "reconciliation_last_success_timestamp_seconds",
+            "When a run of the reconciliation, on any replica, last compared every open day; 0 before.",
+            (),
+        )
+        self.terminal_days = self._counter(
+            "terminal_days_total",
+            "Days that terminals compared with ours; outcome: AGREES, DIFFERS.",
+            ("outcome",),
         )
 
     def _store(self) -> None:

@@ -1,6 +1,7 @@
 """How do the metrics look to a reader? docs/metrics.md, printed from the definitions."""
 
-from monitoring.metrics import LABELS, Definition, Metrics
+from monitoring.labels import LABELS
+from monitoring.metrics import Definition, Metrics
 
 HEAD = """# Metrics
 

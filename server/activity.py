@@ -1,14 +1,15 @@
 """When was each terminal last used, and how did its face sessions end? Asked of the books, for the fleet checks."""
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
-from device_registry.tables import sites
-from server.store.tables.outcomes import DEPTH_BIT, INFRARED_BIT, face_cameras, face_hours
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
+from device_registry.tables import sites, terminals
+from server.store.tables.outcomes import DEPTH_BIT, INFRARED_BIT, face_cameras, face_hours, site_ways
 from server.store.tables.people import consents
 from server.store.tables.settlement import settlements
 
@@ -45,6 +46,19 @@ _ATTACKS = (
     .group_by(face_hours.c.terminal_id)
     .having(func.sum(face_hours.c.attacks) > 0)
 )
+_LEFT = (
+    select(
+        face_hours.c.terminal_id,
+        terminals.c.site_id,
+        func.sum(face_hours.c.refused).label("refused"),
+        func.sum(face_hours.c.failed).label("failed"),
+    )
+    .join(terminals, terminals.c.terminal_id == face_hours.c.terminal_id)
+    .where(face_hours.c.hour >= bindparam("since"))
+    .group_by(face_hours.c.terminal_id, terminals.c.site_id)
+    .having(func.sum(face_hours.c.refused + face_hours.c.failed) > 0)
+)
+_OTHER_WAYS = select(site_ways.c.site_id).where(site_ways.c.last_on >= bindparam("since"))
 _LACKING = select(face_cameras).where(face_cameras.c.lacking_sessions > 0)
 _BITS = {"NIR": INFRARED_BIT, "DEPTH": DEPTH_BIT}
 
@@ -73,6 +87,21 @@ class FleetActivity:
                 last_seal_broken_at=row.last_seal_broken_at,
             )
             for row in connection.execute(_ATTACKS, {"since": began})
+        }
+
+    def face_only(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceOnlySeen]:
+        """Return where people needed another way to pay than their face, at sites where no other was shown since."""
+        elsewhere = set(connection.scalars(_OTHER_WAYS, {"since": since.date()}))
+        began = since.replace(minute=0, second=0, microsecond=0)
+        left = [row for row in connection.execute(_LEFT, {"since": began}) if row.site_id not in elsewhere]
+        at_site = Counter[str]()
+        for row in left:
+            at_site[row.site_id] += int(row.refused + row.failed)
+        return {
+            row.terminal_id: FaceOnlySeen(
+                refused_consents=int(row.refused), failed_faces=int(row.failed), at_site=at_site[row.site_id]
+            )
+            for row in left
         }
 
     def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:

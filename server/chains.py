@@ -1,7 +1,7 @@
 """The layers around every call of a terminal, and the rates at which strangers may ask."""
 
 from monitoring.metrics import Metrics
-from server.config import Config, RegistrySettings
+from server.config import Config
 from server.interceptors import (
     Chain,
     ErrorLayer,
@@ -13,6 +13,7 @@ from server.interceptors import (
 )
 from server.interceptors.limits import Rate, by_address, by_terminal
 from server.live.witness import VouchLayer
+from server.registry_settings import RegistrySettings
 
 
 def chains(config: Config, metrics: Metrics, identity: IdentityLayer, vouching: VouchLayer) -> tuple[Chain, Chain]:

@@ -20,8 +20,8 @@ from server.commands.session import Session
 
 VERBS: Final = (
     "serve", "ca", "operator", "site", "terminal", "maker", "firmware", "ticket", "fleet", "command", "rollout",
-    "person", "practitioner", "face", "evaluate", "models", "ledger", "revocation", "audit", "config", "docs", "demo",
-    "bench",
+    "person", "practitioner", "face", "evaluate", "models", "ledger", "settlement", "reconciliation", "credit",
+    "rules", "revocation", "audit", "config", "docs", "demo", "bench", "check", "core-sim", "register-sim",
 )  # fmt: skip
 """Each is `app` in the module of `server.commands` with its name, in the order of `--help`."""
 
@@ -39,7 +39,7 @@ class Verbs(TyperGroup):
         """Return one verb, or None when there is no such verb."""
         if cmd_name not in VERBS:
             return None
-        return typer.main.get_command(import_module(f"server.commands.{cmd_name}").app)
+        return typer.main.get_command(import_module(f"server.commands.{cmd_name.replace('-', '_')}").app)
 
 
 app = typer.Typer(

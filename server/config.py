@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
-from device_registry.model import DEFAULT_POLICY
+from server.credential_settings import CredentialSettings, RegisterSettings, register_mistakes
+from server.insurer_settings import FsiSettings, InsurerSettings, insurer_mistakes
 from server.ports import AdminClient, AdminListener, Diagnostics, EnrollmentListener, HttpListener, TerminalListener
+from server.registry_settings import RegistrySettings
+from server.self_pay_settings import SelfPaySettings
 from server.settings import Between, ConfigError, Setting, read_settings, settings_of
 from server.trust import AuthoritySettings, KeyBackend, Tls
 
@@ -51,48 +54,6 @@ class GalleryScope(StrEnum):
 
     SITE = "site"
     REGION = "region"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrySettings:
-    """Terminals: how long things last and when a terminal counts as unwell."""
-
-    token_lifetime: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = DEFAULT_POLICY.token_lifetime
-    """Life of a one-time enrollment token."""
-    nonce_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = DEFAULT_POLICY.nonce_lifetime
-    """Life of an enrollment nonce."""
-    nonces_open_max: Annotated[int, Between(1, 1_000_000)] = DEFAULT_POLICY.nonces_open_max
-    """Enrollment nonces that may be open at once, over all terminals."""
-    nonces_open_per_address_max: Annotated[int, Between(2, 1_000_000)] = 500
-    """Of these, what one address may have (with IPv6, one /64). Half of it at once after a rest."""
-    certificate_lifetime: Annotated[timedelta, Between(1 * _MIN, 365 * _D)] = 30 * _D
-    """Life of a terminal's certificate; renewed from two thirds of it."""
-    renewal_grace: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = DEFAULT_POLICY.renewal_grace
-    """How long an old certificate is good beside its successor when that one is never used."""
-    grace_class_i: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_i
-    """How long after its end a certificate of a class I terminal can be renewed at the enrollment port."""
-    grace_class_ii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_ii
-    """The same for class II."""
-    grace_class_iii: Annotated[timedelta, Between(timedelta(), 365 * _D)] = DEFAULT_POLICY.grace_class_iii
-    """The same for class III."""
-    heartbeat_interval: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = DEFAULT_POLICY.heartbeat_interval
-    """How often a terminal is asked to send a heartbeat."""
-    overdue_after: Annotated[timedelta, Between(2 * _S, 1 * _H)] = DEFAULT_POLICY.overdue_after
-    """Silence after which a terminal is overdue and its control stream is ended. At least two heartbeat intervals."""
-    flapping_connects: Annotated[int, Between(2, 1_000)] = DEFAULT_POLICY.flapping_connects
-    """Connections within `flapping_window` from which on a terminal is flapping."""
-    flapping_window: Annotated[timedelta, Between(1 * _MIN, 1 * _D)] = DEFAULT_POLICY.flapping_window
-    """See `flapping_connects`."""
-    witness: Path | None = None
-    """File that repeats every revocation outside the database, best on another disk, outside of what backups bring
-    back; `data_dir/witness/revocations.jsonl` when empty. Platforms that share a database share it: see
-    docs/operations/revocation.md."""
-    checkpoints: Path | None = None
-    """File of the audit log's signed checkpoints, likewise; `data_dir/witness/checkpoints.jsonl` when empty."""
-    checkpoint_interval: Annotated[timedelta, Between(1 * _MIN, 7 * _D)] = 1 * _H
-    """How often the audit log is signed, when something was written."""
-    clock_skew_warning: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 30 * _S
-    """Difference between a terminal's clock and ours from which on it is logged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +138,16 @@ class SettlementSettings:
     """The most one face assertion pays, in fen."""
     pin_free_limit_fen: Annotated[int, Between(0, 1_000_000_000)] = 50_000
     """免密额度: above this amount, in fen, a face also needs the PIN."""
+    pin_free_day_fen: Annotated[int, Between(0, 1_000_000_000_000)] = 100_000
+    """What one person pays without a PIN on one day at most, over all terminals, by face and by code together, in fen;
+    then the PIN is asked for. 1,000 yuan: from there wallets ask for a password."""
+    pin_free_day_count: Annotated[int, Between(0, 1_000_000_000)] = 10
+    """How often at most; wallets allow ten. 0: never without a PIN."""
     quote_lifetime: Annotated[timedelta, Between(10 * _S, 1 * _H)] = 10 * _MIN
     """Life of a quote."""
+    local_rules: Path | None = None
+    """TOML file with the benefit rules of the local insurer, in the place of the shipped example; see
+    docs/operations/benefit-rules.md."""
     time_zone: str = "Asia/Shanghai"
     """Zone whose midnight ends the day in which a settlement can be cancelled; an IANA name."""
     pin_attempts_max: Annotated[int, Between(1, 20)] = 5
@@ -193,6 +162,12 @@ class SettlementSettings:
     """The longest wait between two attempts at one UNKNOWN settlement; it doubles up to here."""
     resolve_attempts_max: Annotated[int, Between(1, 1_000)] = 20
     """Attempts after which an UNKNOWN settlement is a dead letter and somebody is called."""
+    resolve_age_max: Annotated[timedelta, Between(1 * _MIN, 30 * _D)] = 1 * _D
+    """Age of a doubt after which it is one too, after at least three attempts."""
+    reconcile_interval: Annotated[timedelta, Between(1 * _S, 1 * _D)] = 15 * _MIN
+    """How often our books are compared with the insurer's, over all replicas together."""
+    reconcile_days_back: Annotated[int, Between(1, 60)] = 8
+    """Past days that are compared although they agreed before: as long as a settlement can be reversed, and one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,6 +263,11 @@ class Config:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     face: FaceSettings = field(default_factory=FaceSettings)
     settlement: SettlementSettings = field(default_factory=SettlementSettings)
+    insurer: InsurerSettings = field(default_factory=InsurerSettings)
+    fsi: FsiSettings = field(default_factory=FsiSettings)
+    self_pay: SelfPaySettings = field(default_factory=SelfPaySettings)
+    credential: CredentialSettings = field(default_factory=CredentialSettings)
+    register: RegisterSettings = field(default_factory=RegisterSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
     limits: Limits = field(default_factory=Limits)
@@ -362,6 +342,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "registry.overdue_after: must be at least two heartbeat intervals"
     if config.registry.nonces_open_per_address_max > config.registry.nonces_open_max:
         yield "registry.nonces_open_per_address_max: must not be above registry.nonces_open_max"
+    yield from insurer_mistakes(config.insurer, config.fsi, insurer_timeout=config.settlement.insurer_timeout)
     if config.settlement.pin_free_limit_fen > config.settlement.amount_limit_fen:
         yield "settlement.pin_free_limit_fen: must not be above settlement.amount_limit_fen"
     if config.limits.face_sessions_per_terminal_max > config.limits.face_sessions_max:
@@ -372,6 +353,7 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "store.lag_max: must be at least two poll intervals"
     if config.face.gallery_index is GalleryIndexKind.PGVECTOR and not config.store.url.startswith("postgresql"):
         yield "face.gallery_index: pgvector needs PostgreSQL in store.url"
+    yield from register_mistakes(config.register)
     yield from _database_mistakes(config.store.url)
 
 

@@ -1,7 +1,7 @@
 """How does a message become a record, and a record a message? Pure, both ways, one pair for each thing."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,10 +15,12 @@ from face_pipeline import Action, Guidance, Modality, Outcome, Progress
 from face_pipeline import Frame as PipelineFrame
 from server.refusals import FieldViolation, InvalidRequestError
 from server.settlement import model as settlement
+from server.settlement.reconciliation.terminals import DayItem, DayTotals
 from shualian.terminal.v1 import device_pb2, face_pb2, settlement_pb2
 
 SECONDS_MAX = 253_402_300_799  # the last second of the year 9999
 NANOS_END = 1_000_000_000
+EPOCH_YEAR = 1970
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -37,6 +39,21 @@ def moment(message: Timestamp, field: str) -> datetime:
     if not 0 <= message.seconds <= SECONDS_MAX or not 0 <= message.nanos < NANOS_END:
         raise InvalidRequestError(violations=(FieldViolation(field=field, rule="must be a moment after 1970"),))
     return message.ToDatetime(tzinfo=UTC)
+
+
+def day(text: str, field: str) -> date:
+    """Return a day of the protocol.
+
+    Raises:
+        InvalidRequestError: the calendar has no such day, or it is before 1970.
+    """
+    try:
+        parsed = date.fromisoformat(text)
+    except ValueError:
+        parsed = date.min
+    if not EPOCH_YEAR <= parsed.year < date.max.year:
+        raise InvalidRequestError(violations=(FieldViolation(field=field, rule="must be a day after 1970"),))
+    return parsed
 
 
 def duration(span: timedelta) -> Duration:
@@ -229,6 +246,8 @@ def authorization(message: settlement_pb2.Authorization) -> settlement.Authoriza
             )
         case "card":
             return settlement.CardAuthorization(card_number=message.card.card_number, pin=message.card.pin)
+        case "code":
+            return settlement.CodeAuthorization(code=message.code.code, pin=message.code.pin or None)
         case _:
             return settlement.BareIdNumber()
 
@@ -252,6 +271,33 @@ def reckoning(record: settlement.Reckoning) -> settlement_pb2.Reckoning:
     )
 
 
+_SELF_PAY_CHANNELS = {
+    settlement.SelfPayKind.CASH: settlement_pb2.SELF_PAY_CHANNEL_CASH,
+    settlement.SelfPayKind.ELECTRONIC_ACCOUNT: settlement_pb2.SELF_PAY_CHANNEL_ELECTRONIC_ACCOUNT,
+    settlement.SelfPayKind.CREDIT: settlement_pb2.SELF_PAY_CHANNEL_CREDIT,
+}
+_SELF_PAY_KINDS = {channel: kind for kind, channel in _SELF_PAY_CHANNELS.items()}
+
+
+def self_pays(messages: Iterable[settlement_pb2.SelfPay]) -> tuple[settlement.SelfPay, ...]:
+    """Return how the self-paid part is paid; protovalidate knows that the channels are real."""
+    return tuple(
+        settlement.SelfPay(kind=_SELF_PAY_KINDS[message.channel], amount_fen=message.amount_fen) for message in messages
+    )
+
+
+def self_pay(record: settlement.SelfPay) -> settlement_pb2.SelfPay:
+    """Return a part of the self-paid part."""
+    return settlement_pb2.SelfPay(channel=_SELF_PAY_CHANNELS[record.kind], amount_fen=record.amount_fen)
+
+
+def self_pay_offer(record: settlement.SelfPayOffer) -> settlement_pb2.SelfPayOffer:
+    """Return what one channel could pay of the self-paid part."""
+    return settlement_pb2.SelfPayOffer(
+        channel=_SELF_PAY_CHANNELS[record.kind], up_to_fen=record.up_to_fen, pin_required=record.pin_required
+    )
+
+
 def receipt(record: settlement.Receipt) -> settlement_pb2.Receipt:
     """Return what the patient takes home."""
     return settlement_pb2.Receipt(
@@ -261,9 +307,27 @@ def receipt(record: settlement.Receipt) -> settlement_pb2.Receipt:
         shares=shares(record.shares),
         settled_at=timestamp(record.settled_at),
         personal_account_balance_fen=record.personal_account_balance_fen,
+        self_pay=[self_pay(pay) for pay in record.self_pay],
+        masked_payer_name=record.masked_payer_name,
+        masked_patient_name=record.masked_patient_name,
     )
 
 
 def settlement_state(state: settlement.SettlementState) -> "settlement_pb2.SettlementState.ValueType":
     """Return where a settlement stands."""
     return _SETTLEMENT_STATES[state]
+
+
+def day_totals(record: DayTotals) -> settlement_pb2.DayTotals:
+    """Return a day in two numbers."""
+    return settlement_pb2.DayTotals(settlements=record.settlements, total_fen=record.total_fen)
+
+
+def day_item(record: DayItem) -> settlement_pb2.DayItem:
+    """Return one settlement of a day."""
+    return settlement_pb2.DayItem(
+        transaction_id=record.transaction_id,
+        state=settlement_state(record.state),
+        total_fen=record.total_fen,
+        settled_at=None if record.settled_at is None else timestamp(record.settled_at),
+    )

@@ -14,11 +14,15 @@ from face_pipeline import errors as face
 from face_pipeline.models.runtime import InferenceError
 from server import refusals
 from server.answers import Answer, Reply, reply_from
+from server.benefit_answers import BENEFITS
+from server.credential_answers import CREDENTIALS
 from server.credentials import errors as credentials
+from server.doubt_answers import DOUBT
 from server.enrollment_answers import ENROLLMENT
 from server.face_answers import FACES
 from server.next_actions import with_next_actions
 from server.revocation_answers import REVOCATION
+from server.self_pay_answers import SELF_PAY
 from server.settlement import errors as settlement
 from server.store import errors as store
 
@@ -253,7 +257,8 @@ _SETTLEMENT: dict[type[Exception], Answer] = {
     ),
     settlement.PinRequiredError: _row(
         FAILED_PRECONDITION,
-        "Above the PIN-free limit. Ask for the PIN; or for a practitioner, where staff_may_confirm says so.",
+        "Above the PIN-free limit of this bill, channel or day. Ask for the PIN; or for a practitioner, where "
+        "staff_may_confirm says so.",
         "pin_free_fen",
         "staff_may_confirm",
         field="authorization.face.pin",
@@ -299,44 +304,6 @@ _STORE: dict[type[Exception], Answer] = {
     store.EventsMissedError: _row(UNAVAILABLE, "The platform is catching up. Try again.", retry_after=_SOON),
 }
 
-_CREDENTIALS: dict[type[Exception], Answer] = {
-    credentials.IdNumberInvalidError: _row(
-        INVALID_ARGUMENT, "This is no ID number: form or checksum.", field="claimed_identity.id_number"
-    ),
-    credentials.NameInvalidError: _row(
-        INVALID_ARGUMENT, "The name is empty or too long.", field="claimed_identity.name"
-    ),
-    credentials.CardNumberInvalidError: _row(INVALID_ARGUMENT, "This is no card number.", field="card_number"),
-    credentials.PractitionerCodeInvalidError: _row(
-        INVALID_ARGUMENT, "This is no practitioner's code.", field="start.practitioner_code"
-    ),
-    credentials.PinFormatError: _row(INVALID_ARGUMENT, "A PIN is six digits.", field="pin"),
-    credentials.PinGuessableError: _row(INVALID_ARGUMENT, "This PIN is easily guessed. Choose another.", field="pin"),
-    credentials.PhoneNumberInvalidError: _row(INVALID_ARGUMENT, "This is no phone number.", field="phone"),
-    credentials.SiteGalleryFullError: _row(
-        FAILED_PRECONDITION, "As many people as are safe are looked for at this site.", "people_max"
-    ),
-    credentials.PersonExistsError: _row(ALREADY_EXISTS, "This person is known already."),
-    credentials.CardTakenError: _row(ALREADY_EXISTS, "This card belongs to somebody else."),
-    credentials.PersonUnknownError: _row(NOT_FOUND, "There is no such person."),
-    credentials.FieldSealError: _OURS,
-    credentials.AssertionInvalidError: _row(PERMISSION_DENIED, "This assertion is not ours, or was changed."),
-    credentials.AssertionExpiredError: _row(
-        FAILED_PRECONDITION, "The assertion's time is over. The person must show their face again."
-    ),
-    credentials.AssertionUsedError: _row(
-        FAILED_PRECONDITION, "The assertion was used before. The person must show their face again."
-    ),
-    credentials.AssertionForeignError: _row(
-        PERMISSION_DENIED, "The assertion was made for another terminal, purpose or business type."
-    ),
-    credentials.PinMissingError: _row(FAILED_PRECONDITION, "This person has no PIN. Offer another way."),
-    credentials.PinWrongError: _row(PERMISSION_DENIED, "Card or PIN is wrong."),
-    credentials.PinTriesSpentError: _row(RESOURCE_EXHAUSTED, "Too many wrong PINs on this terminal. Wait, then go on."),
-    credentials.PinLockedError: _row(FAILED_PRECONDITION, "Too many wrong PINs. Offer another way.", "until"),
-    credentials.PinCheckBusyError: _row(UNAVAILABLE, "Too many PINs are being checked. Try again.", retry_after=_SOON),
-}
-
 ANSWERS: dict[type[Exception], Answer] = with_next_actions(
     {
         **_TRANSPORT,
@@ -345,8 +312,11 @@ ANSWERS: dict[type[Exception], Answer] = with_next_actions(
         **REVOCATION,
         **_FACE,
         **FACES,
-        **_CREDENTIALS,
+        **CREDENTIALS,
         **_SETTLEMENT,
+        **BENEFITS,
+        **DOUBT,
+        **SELF_PAY,
         **_STORE,
     }
 )

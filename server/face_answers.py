@@ -14,6 +14,11 @@ _OURS = Answer(
 FACES = MappingProxyType(
     {
         faces.FaceRulesError: _OURS,
+        faces.FaceNotHereError: Answer(
+            code=StatusCode.FAILED_PRECONDITION,
+            public="A face is not used for this business at this site. Offer one of the other ways to pay.",
+            details=("other_ways",),
+        ),
         faces.CameraInsufficientError: Answer(
             code=StatusCode.FAILED_PRECONDITION,
             public="A bill of this size needs a camera with more than colour. Offer another way to pay.",

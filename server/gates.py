@@ -18,11 +18,19 @@ METHODS: Final[Mapping[str, TerminalClass]] = MappingProxyType(
         "DeviceService/Connect": SCAN,
         "DeviceService/RenewCertificate": SCAN,
         "FaceService/Authenticate": FACE,
+        "CredentialService/Activate": FACE,
+        "CredentialService/IssueCode": CARD,
+        "CredentialService/ResolveCode": SCAN,
+        "CredentialService/Unbind": CARD,
+        "CredentialService/BindRelative": CARD,
+        "CredentialService/ListRelatives": CARD,
+        "CredentialService/UnbindRelative": CARD,
         "SettlementService/PreSettle": SCAN,
         "SettlementService/Settle": SCAN,
         "SettlementService/Cancel": SCAN,
         "SettlementService/Reverse": SCAN,
         "SettlementService/GetSettlement": SCAN,
+        "SettlementService/Reconcile": SCAN,
     }
 )
 """Service and method, and the lowest class that may call it."""
@@ -31,6 +39,7 @@ AUTHORIZATIONS: Final[Mapping[str, TerminalClass]] = MappingProxyType(
     {
         "face": FACE,
         "card": CARD,
+        "code": SCAN,
         # Refused to every class, and for another reason (I12): the way to hear it is open to all.
         "bare_id_number": SCAN,
     }

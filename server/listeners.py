@@ -29,6 +29,8 @@ from server.platform import Platform, build
 from server.settings import ConfigError
 from server.wiring import build_domain
 from shualian.terminal.v1 import (
+    credential_pb2,
+    credential_pb2_grpc,
     device_pb2,
     device_pb2_grpc,
     enrollment_pb2,
@@ -45,7 +47,7 @@ SOCKET_PATH_BYTES_MAX = 100  # sockaddr_un holds 108
 _ENROLLMENT = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
 _TERMINAL = tuple(
     service.full_name
-    for file in (device_pb2, face_pb2, settlement_pb2)
+    for file in (device_pb2, face_pb2, credential_pb2, settlement_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 # gRPC reads a unary request before any layer of ours runs, so a stranger's connection gets little, not for long (I11).
@@ -184,6 +186,7 @@ class _Listeners:
         server = self._server(self._platform.terminal_chain, _TERMINALS)
         device_pb2_grpc.add_DeviceServiceServicer_to_server(self._platform.device, server)
         face_pb2_grpc.add_FaceServiceServicer_to_server(self._platform.face, server)
+        credential_pb2_grpc.add_CredentialServiceServicer_to_server(self._platform.credential, server)
         settlement_pb2_grpc.add_SettlementServiceServicer_to_server(self._platform.settlement, server)
         _add_health(self._health, server)
         reflection.enable_server_reflection((*_TERMINAL, _HEALTH, reflection.SERVICE_NAME), server)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,35 +16,39 @@ from server.administration.building import AdminDoor, admin_door
 from server.background import Background, Job
 from server.chains import chains, challenge_rate
 from server.config import Config
+from server.credentials.building import RegisterRoom, credential_room, register_room
 from server.credentials.pin import Pins
 from server.crl import RevocationLists
+from server.doubt_room import doubt_room
 from server.faces.building import face_room
 from server.faces.galleries import Galleries
 from server.faces.gallery_building import galleries_of
 from server.health import Health, database_check, lag_check
+from server.insurers import close_insurer, insurer_jobs, insurer_of
 from server.interceptors import Chain, IdentityLayer
 from server.interceptors.limits import Buckets
 from server.live.authority import AuthorityWatch, count_authority, counted_material, signing_check, trust_check
 from server.live.checkpoints import CheckpointKeeper
 from server.live.commanding import COMMANDS_EVERY, commanding_of
 from server.live.control import ControlStreams
+from server.live.counting import counted_batch, counted_cut
 from server.live.fleet_watch import FleetWatch
-from server.live.following import Cut, RegistryWatch
+from server.live.following import RegistryWatch
 from server.live.identity_survey import IDENTITY_SURVEY_EVERY, IdentitySurvey
 from server.live.presence import PresenceBook
 from server.live.streams import LiveStreams
 from server.live.survey import Survey
 from server.live.witness import VouchLayer, WitnessKeeper, WitnessLayer, in_turn
+from server.services.credential import CredentialService
 from server.services.device import DeviceService
 from server.services.enrollment import EnrollmentService
 from server.services.face import FaceService
 from server.services.settlement import SettlementService
 from server.settlement.desk import SettlementDesk
 from server.settlement.limits import SettlementLimits
-from server.settlement.resolve import Resolver, ResolverPolicy
 from server.store import EventFollower, StoreError, UnitOfWork
-from server.store.writer import Batch
 from server.tls import ServerTls
+from server.ways_seen import WaysSeen
 from server.wiring import Domain
 
 log = structlog.get_logger()
@@ -55,6 +59,7 @@ READINESS_EVERY = timedelta(seconds=5)
 SURVEY_EVERY = timedelta(seconds=15)
 CHECKPOINT_LOOKED_AT = timedelta(minutes=1)
 FACE_PRINTS_EVERY = timedelta(seconds=30)
+ACTIVATIONS_EVERY = timedelta(minutes=1)
 SWEEP_EVERY = timedelta(milliseconds=500)
 
 
@@ -70,6 +75,7 @@ class Platform:
     pins: Pins
     face_workers: ThreadPoolExecutor
     galleries: Galleries
+    register: RegisterRoom
     follower: EventFollower
     watch: RegistryWatch
     presence: PresenceBook
@@ -85,6 +91,7 @@ class Platform:
     enrollment: EnrollmentService
     device: DeviceService
     face: FaceService
+    credential: CredentialService
     settlement: SettlementService
     admin: AdminDoor
 
@@ -106,6 +113,8 @@ class Platform:
         except StoreError as error:
             log.warning("presence_lost", reason=error.reason)
         self.witness.close()
+        await self.register.close()
+        await close_insurer(self.domain.insurer)
         await asyncio.to_thread(self.unit_of_work.close)
         self.pins.close()
         self.enrollment.close()
@@ -127,8 +136,9 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         queue_length_max=config.store.queue_length_max,
         batch_max=config.store.batch_max,
         readers=config.store.readers,
-        on_batch=_counted_batch(metrics),
+        on_batch=counted_batch(metrics),
     )
+    domain = replace(domain, insurer=insurer_of(domain, unit_of_work, metrics))
     count_authority(domain.authority, metrics)
     tls = ServerTls(config=config, authority=domain.authority, now=now, on_material=counted_material(metrics))
     authority_watch = AuthorityWatch(
@@ -148,7 +158,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         streams=streams,
         now=now,
         on_command=control.deliver,
-        on_cut=_counted_cut(metrics),
+        on_cut=counted_cut(metrics),
         on_authority=authority_watch.wake,
     )
     keeper = WitnessKeeper(unit_of_work=unit_of_work, revocations=domain.revocations, streams=streams)
@@ -170,7 +180,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         on_checked=lambda result: metrics.pin_attempts.labels(result).inc(),
     )
     desk = _settlement_desk(domain, unit_of_work, pins)
-    resolver = _resolver(domain, unit_of_work, metrics)
+    doubt = doubt_room(domain, unit_of_work, metrics)
     survey = Survey(
         unit_of_work=unit_of_work,
         registry=registry,
@@ -210,7 +220,17 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
     )
     enrollment_chain, terminal_chain = chains(config, metrics, identity, VouchLayer(lambda: keeper.refusal))
     face_workers = ThreadPoolExecutor(max_workers=config.face.workers, thread_name_prefix="face")
-    face = face_room(domain, unit_of_work, metrics, pipeline=pipeline, workers=face_workers, galleries=galleries)
+    register = register_room(domain, unit_of_work, metrics, pipeline=pipeline, workers=face_workers)
+    face = face_room(
+        domain,
+        unit_of_work,
+        metrics,
+        pipeline=pipeline,
+        workers=face_workers,
+        galleries=galleries,
+        register=register.register,
+    )
+    credential = credential_room(domain, unit_of_work, metrics, pins=pins, register=register.register)
     metrics.store_queue_length.set_function(lambda: unit_of_work.queue_length)
     metrics.events_lag_seconds.set_function(lambda: follower.lag)
     metrics.last_success.labels("EVENTS").set_function(lambda: now().timestamp() - follower.lag)
@@ -223,6 +243,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
         pins=pins,
         face_workers=face_workers,
         galleries=galleries,
+        register=register,
         follower=follower,
         watch=watch,
         presence=presence,
@@ -241,9 +262,11 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
                 "GALLERIES": Job(work=galleries.follow, every=FOLLOW_AGAIN_AFTER),
                 "SWEEP": Job(work=watch.sweep, every=SWEEP_EVERY),
                 "SILENCE": Job(work=control.end_silent, every=config.registry.overdue_after / 4),
+                "ACTIVATIONS": Job(work=credential.forget_expired, every=ACTIVATIONS_EVERY),
                 "PRESENCE": Job(work=presence.flush, every=PRESENCE_EVERY),
                 "READINESS": Job(work=health.readiness, every=READINESS_EVERY),
-                "RESOLVER": Job(work=resolver.work_off_due, every=config.settlement.resolve_interval),
+                "RESOLVER": Job(work=doubt.resolver.work_off_due, every=config.settlement.resolve_interval),
+                "RECONCILIATION": Job(work=doubt.reconciliation.run_if_due, every=config.settlement.reconcile_interval),
                 "SERVER_CERTIFICATE": Job(work=authority_watch.follow, every=config.tls.reload_interval),
                 "WITNESS": Job(work=keeper.keep_when_woken, every=timedelta()),
                 "CHECKPOINT": Job(work=checkpoints.keep, every=CHECKPOINT_LOOKED_AT),
@@ -253,6 +276,7 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
                     work=IdentitySurvey(domain=domain, unit_of_work=unit_of_work, metrics=metrics).take,
                     every=IDENTITY_SURVEY_EVERY,
                 ),
+                **insurer_jobs(domain.insurer),
                 "FLEET_AUDIT": Job(work=fleet_watch.audit, every=config.fleet.audit_interval),
             },
             on_success=lambda name: metrics.last_success.labels(name).set(now().timestamp()),
@@ -282,7 +306,13 @@ def build(domain: Domain, metrics: Metrics, *, faces: FacePipeline | None = None
             clock_skew_warning=config.registry.clock_skew_warning,
         ),
         face=face.service,
-        settlement=SettlementService(desk=desk, metrics=metrics),
+        credential=credential.service,
+        settlement=SettlementService(
+            desk=desk,
+            days=doubt.terminal_days,
+            ways=WaysSeen(unit_of_work=unit_of_work, now=now),
+            metrics=metrics,
+        ),
         admin=admin_door(domain=domain, unit_of_work=unit_of_work, metrics=metrics, innermost=(WitnessLayer(keeper),)),
     )
 
@@ -295,37 +325,23 @@ def _settlement_desk(domain: Domain, unit_of_work: UnitOfWork, pins: Pins) -> Se
         people=domain.people,
         assertions=domain.assertions,
         staff_assertions=domain.staff_assertions,
+        credentials=domain.credentials,
+        codes=domain.codes,
+        family=domain.family,
         pins=pins,
         insurer=domain.insurer,
         audit=domain.audit,
-        limits=SettlementLimits(pin_free_fen=config.pin_free_limit_fen),
+        limits=SettlementLimits(
+            pin_free_fen=config.pin_free_limit_fen,
+            code_pin_free_fen=domain.config.credential.code_pin_free_limit_fen,
+            pin_free_day_fen=config.pin_free_day_fen,
+            pin_free_day_count=config.pin_free_day_count,
+        ),
+        self_pays=domain.self_pays,
         quote_lifetime=config.quote_lifetime,
         site_kind=lambda connection, site_id: domain.registry.site(connection, site_id).kind.value,
         zone=ZoneInfo(config.time_zone),
         insurer_timeout=config.insurer_timeout,
-    )
-
-
-def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Resolver:
-    config = domain.config.settlement
-
-    def given_up(transaction_id: str) -> None:
-        metrics.settlement_resolutions.labels("DEAD_LETTER").inc()
-        log.error("settlement_dead_letter", transaction_id=transaction_id)
-
-    return Resolver(
-        unit_of_work=unit_of_work,
-        now=domain.now,
-        insurer=domain.insurer,
-        audit=domain.audit,
-        insurer_timeout=config.insurer_timeout,
-        policy=ResolverPolicy(
-            interval=config.resolve_interval,
-            backoff_max=config.resolve_backoff_max,
-            attempts_max=config.resolve_attempts_max,
-        ),
-        on_resolved=lambda state: metrics.settlement_resolutions.labels(state.value).inc(),
-        on_dead_letter=given_up,
     )
 
 
@@ -343,22 +359,3 @@ def _following(follower: EventFollower, watch: RegistryWatch, galleries: Galleri
         await follower.run()
 
     return follow
-
-
-def _counted_batch(metrics: Metrics) -> Callable[[Batch], None]:
-    def count(batch: Batch) -> None:
-        metrics.store_commit_seconds.observe(batch.seconds)
-        metrics.store_batch_writes.observe(len(batch.jobs))
-        if not batch.committed:
-            metrics.store_failures.labels("STORE_FAILED").inc(len(batch.jobs))
-
-    return count
-
-
-def _counted_cut(metrics: Metrics) -> Callable[[Cut], None]:
-    def count(cut: Cut) -> None:
-        metrics.stream_cut_seconds.labels(cut.reason).observe(cut.seconds)
-        if cut.seconds_since_decision is not None:
-            metrics.revocation_to_cut_seconds.labels(cut.reason).observe(cut.seconds_since_decision)
-
-    return count

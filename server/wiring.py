@@ -41,16 +41,26 @@ from device_registry.roster import Roster
 from device_registry.sites import Sites
 from server.activity import FleetActivity
 from server.config import Config
+from server.credentials.activating import ActivationAssertions
+from server.credentials.activation import Credentials
 from server.credentials.assertion import Assertions
+from server.credentials.codes import DynamicCodes
+from server.credentials.family import FamilyAccounts
 from server.credentials.people import People
 from server.credentials.staff import StaffAssertions
 from server.faces.practitioners import Practitioners
+from server.insurer_settings import InsurerKind
 from server.issuing import open_authority, take_up_issuers
 from server.keyring import Keyring, read_keys
 from server.settlement.insurers import Insurer
-from server.settlement.insurers.local import LocalInsurer
-from server.settlement.insurers.rules import load_rules
+from server.settlement.insurers.absent import AbsentInsurer
+from server.settlement.insurers.local import LocalInsurer, load_rules
 from server.settlement.ledger import Ledger
+from server.settlement.self_pay.cash import Cash
+from server.settlement.self_pay.channels import SelfPays
+from server.settlement.self_pay.credit import CreditLines
+from server.settlement.self_pay.electronic_account import ElectronicAccount
+from server.settlement.self_pay.policy import SelfPayPolicy
 from server.store import announce, migrate, open_engine
 
 if TYPE_CHECKING:
@@ -101,9 +111,16 @@ class Domain:
     people: People
     assertions: Assertions
     staff_assertions: StaffAssertions
+    activations: ActivationAssertions
+    credentials: Credentials
+    codes: DynamicCodes
+    family: FamilyAccounts
     practitioners: Practitioners
     ledger: Ledger
     insurer: Insurer
+    """One that is far away has no line here yet: `insurers.insurer_of` gives it one, with a unit of work."""
+    credit: CreditLines
+    self_pays: SelfPays
 
     def faces(self) -> "FacePipeline":
         """Load the models; takes a second, so only who looks at faces does it.
@@ -137,6 +154,7 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
     migrate(engine)
     audit = AuditLog(now=now)
     ledger = Ledger(now=now)
+    credit = credit_lines(config, ledger=ledger, audit=audit, now=now)
     policy, changes = registry_policy(config), Changes(audit=audit, announce=announce)
     issuance = Issuance(authority=authority, policy=policy)
     revocations = Revocations(now=now, announce=announce, witness=WitnessFile(config.witness))
@@ -225,6 +243,19 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
         staff_assertions=StaffAssertions(
             now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.face.assertion_lifetime
         ),
+        activations=ActivationAssertions(
+            now=now,
+            signing_key=keys.assertion,
+            key_id="assertion",
+            lifetime=config.face.assertion_lifetime,
+            data_key=keys.people_data,
+            template_keys=keys.templates,
+        ),
+        credentials=Credentials(now=now, data_key=keys.people_data, audit=audit),
+        codes=DynamicCodes(
+            now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.credential.code_lifetime
+        ),
+        family=FamilyAccounts(now=now, zone=ZoneInfo(config.settlement.time_zone), audit=audit),
         practitioners=Practitioners(
             now=now,
             index_key=keys.people_index,
@@ -233,7 +264,37 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
             audit=audit,
         ),
         ledger=ledger,
-        insurer=LocalInsurer(rules=load_rules(), ledger=ledger),
+        insurer=AbsentInsurer()
+        if config.insurer.kind is InsurerKind.FSI
+        else LocalInsurer(
+            rules=load_rules(config.settlement.local_rules),
+            ledger=ledger,
+            now=now,
+            zone=ZoneInfo(config.settlement.time_zone),
+        ),
+        credit=credit,
+        self_pays=SelfPays(
+            Cash(),
+            ElectronicAccount(ledger=ledger, needs_pin=config.self_pay.electronic_account_needs_pin),
+            credit,
+        ),
+    )
+
+
+def credit_lines(config: Config, *, ledger: Ledger, audit: AuditLog, now: Callable[[], datetime]) -> CreditLines:
+    """Return who may owe how much, as configured."""
+    settings = config.self_pay
+    return CreditLines(
+        ledger=ledger,
+        audit=audit,
+        now=now,
+        zone=ZoneInfo(config.settlement.time_zone),
+        policy=SelfPayPolicy(
+            credit_needs_pin=settings.credit_needs_pin,
+            credit_refused_when_overdue=settings.credit_refused_when_overdue,
+            credit_for_prepayments=settings.credit_for_prepayments,
+            credit_limit_fen_max=settings.credit_limit_fen_max,
+        ),
     )
 
 

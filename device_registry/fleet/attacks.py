@@ -1,4 +1,4 @@
-"""What do the books of faces tell the fleet checks of one terminal? Suspected attacks; a camera that lost something."""
+"""What do the books of faces tell the fleet checks of one terminal? Attacks; a lesser camera; no way but the face."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +16,17 @@ class FaceAttacksSeen:
     """Of those, the ones whose frames are not those that the terminal signed."""
     last_attack_at: datetime | None
     last_seal_broken_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceOnlySeen:
+    """People who needed another way to pay than their face, at a terminal of a site where no other was shown."""
+
+    refused_consents: int
+    failed_faces: int
+    """Sessions that came to a decision nobody could pay with."""
+    at_site: int
+    """Both together, at all terminals of the site."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

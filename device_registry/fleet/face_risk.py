@@ -1,4 +1,4 @@
-"""What is suspicious about a terminal's face sessions? Three more rules, in the form of those in risk.py.
+"""What is suspicious about a terminal's face sessions? Four more rules, in the form of those in risk.py.
 
 Who stands before a camera decides whether a session looks like an attack. So what anybody at a window can bring about
 only notifies: an attacker must not be able to switch off a hospital's terminal. A broken seal is another matter: nobody
@@ -64,6 +64,34 @@ class SealBroken:
             severity=Severity.HIGH,
             details={"seals_broken": seen.seals_broken, "sessions": seen.sessions},
             seen_at=seen.last_seal_broken_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceOnlySite:
+    """Who refuses their face, or is not recognised, seems to be offered nothing else at this site (I8)."""
+
+    kind: ClassVar[FindingKind] = FindingKind.FACE_ONLY_SITE
+    passes: ClassVar[bool] = True
+    window: timedelta
+    """What is counted lies within this time."""
+    refusals_min: int
+    """Refused consents and faces that paid nothing, at all terminals of a site; fewer may have gone to the counter."""
+
+    def look(self, subject: Subject, now: datetime) -> Sighting | None:  # noqa: ARG002 - the port's signature
+        """Compare how often another way was needed with whether one was ever shown."""
+        seen = subject.face_only
+        if seen is None or seen.at_site < max(self.refusals_min, 1):
+            return None
+        return Sighting(
+            kind=self.kind,
+            terminal_id=subject.terminal_id,
+            severity=Severity.LOW,
+            details={
+                "refused_consents": seen.refused_consents,
+                "failed_faces": seen.failed_faces,
+                "at_site": seen.at_site,
+            },
         )
 
 

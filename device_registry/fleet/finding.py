@@ -49,6 +49,8 @@ class FindingKind(StrEnum):
     """Frames came that the terminal's own signature does not cover."""
     CAMERA_DOWNGRADED = "CAMERA_DOWNGRADED"
     """The camera used to promise infrared or depth, and does so no more."""
+    FACE_ONLY_SITE = "FACE_ONLY_SITE"
+    """Faces were refused again and again at its site, and no other way to pay was ever offered."""
     MITIGATION_BOUND = "MITIGATION_BOUND"
     """The checks wanted to put more terminals out of service than they may within an hour."""
 

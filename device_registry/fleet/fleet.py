@@ -13,7 +13,7 @@ import uuid_utils
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from device_registry.errors import FieldInvalidError, IllegalTransitionError
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
 from device_registry.fleet.finding import Finding, FindingKind, Mitigation, Severity, Sighting
 from device_registry.fleet.finding_rows import FLEET
 from device_registry.fleet.findings import Findings, rule_actor
@@ -45,6 +45,9 @@ class Activity(Protocol):
 
     def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:
         """Return the terminals whose camera once promised more than it does now."""
+
+    def face_only(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceOnlySeen]:
+        """Return the terminals where faces were refused since a moment, at sites where nothing else was shown."""
 
 
 class Decide(Protocol):
@@ -116,6 +119,7 @@ class Fleet:
             last_uses=self._activity.last_uses(connection, since=now - USES_WITHIN),
             face_attacks=self._activity.face_attacks(connection, since=now - self._policy.attacks_within),
             lesser_cameras=self._activity.lesser_cameras(connection),
+            face_only=self._activity.face_only(connection, since=now - self._policy.face_only_within),
         )
         terminals, sightings = 0, []
         for subject in all_subjects(connection, books=books, zone=self._zone):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, time, timedelta
 from types import MappingProxyType
 from typing import ClassVar, Protocol
 
-from device_registry.fleet.face_risk import CameraDowngraded, FaceAttacks, SealBroken
+from device_registry.fleet.face_risk import CameraDowngraded, FaceAttacks, FaceOnlySite, SealBroken
 from device_registry.fleet.finding import Detail, FindingKind, Mitigation, Severity, Sighting
 from device_registry.fleet.places import metres_between
 from device_registry.fleet.subject import Subject
@@ -45,6 +45,7 @@ ALLOWED: Mapping[FindingKind, frozenset[Mitigation]] = MappingProxyType(
         _K.FACE_ATTACKS: _NOTIFY,  # whoever stands before the camera brings it about: it must not switch a window off
         _K.SEAL_BROKEN: _KEEP_OUT,
         _K.CAMERA_DOWNGRADED: _PAUSE,
+        _K.FACE_ONLY_SITE: _NOTIFY,  # shutting it would leave its people with still less
         _K.MITIGATION_BOUND: _NOTIFY,
     }
 )
@@ -368,5 +369,6 @@ RULES: tuple[type[Rule], ...] = (
     FaceAttacks,
     SealBroken,
     CameraDowngraded,
+    FaceOnlySite,
 )
 """Every rule there is; kinds without one (CLONE ...) are reported by whoever sees them."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from device_registry.errors import RiskPolicyError
-from device_registry.fleet.face_risk import FaceAttacks
+from device_registry.fleet.face_risk import FaceAttacks, FaceOnlySite
 from device_registry.fleet.finding import FindingKind, Mitigation, Severity
 from device_registry.fleet.risk import ALLOWED, RULES, Rule
 
@@ -50,6 +50,11 @@ class RiskPolicy:
     def attacks_within(self) -> timedelta:
         """How far back the face rules look."""
         return next((rule.window for rule in self.rules if isinstance(rule, FaceAttacks)), ATTACKS_WITHIN)
+
+    @property
+    def face_only_within(self) -> timedelta:
+        """How far back is looked for other ways to pay than a face."""
+        return next((rule.window for rule in self.rules if isinstance(rule, FaceOnlySite)), ATTACKS_WITHIN)
 
     def automatic(self, kind: FindingKind, severity: Severity) -> Mitigation:
         """Return what is done by itself about a finding; NOTIFY: nothing but to say so."""
@@ -96,7 +101,7 @@ def policy_from(changed: Mapping[str, Any]) -> RiskPolicy:
             allowed = ", ".join(sorted(ALLOWED[kind]))
             mistakes.append(f"[{kind}] automatic = {response.automatic} is not allowed; one of {allowed}")
         rule = told.rule(_RULES.get(kind))
-        if isinstance(rule, FaceAttacks) and rule.window > ATTACKS_WITHIN_MAX:
+        if isinstance(rule, FaceAttacks | FaceOnlySite) and rule.window > ATTACKS_WITHIN_MAX:
             mistakes.append(f"[{kind}] window is at most {ATTACKS_WITHIN_MAX.days}d: no more is kept")
         if is_on:
             responses[kind] = response

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
 from device_registry.fleet.places import OpeningHours, Place
 from device_registry.fleet.whereabouts import Origin, Sighted
 from device_registry.makers.approvals import FirmwareState
@@ -49,6 +49,8 @@ class Subject:
     """How its face sessions ended lately; None: no attack was suspected."""
     camera_past: CameraPast | None = None
     """What its camera once promised; None: it promises no less now."""
+    face_only: FaceOnlySeen | None = None
+    """How often another way than a face was needed; None: never, or another way was shown at its site."""
 
     @property
     def is_in_service(self) -> bool:

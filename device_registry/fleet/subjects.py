@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Connection, RowMapping, and_, exists, select
 
 from device_registry.errors import FieldInvalidError
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
 from device_registry.fleet.places import OpeningHours, place_from
 from device_registry.fleet.subject import Subject
 from device_registry.fleet.whereabouts import origins_from, positions_from
@@ -84,6 +84,7 @@ class Books:
     """When they last looked at a face or settled."""
     face_attacks: Mapping[str, FaceAttacksSeen]
     lesser_cameras: Mapping[str, CameraPast]
+    face_only: Mapping[str, FaceOnlySeen]
 
 
 def all_subjects(connection: Connection, *, books: Books, zone: tzinfo) -> Iterator[Subject]:
@@ -122,6 +123,7 @@ def _subject(row: RowMapping, books: Books, zone: tzinfo) -> Subject:
         last_used_at=None if last_used_at is None else last_used_at.astimezone(zone),
         face_attacks=books.face_attacks.get(terminal_id),
         camera_past=books.lesser_cameras.get(terminal_id),
+        face_only=books.face_only.get(terminal_id),
     )
 
 

@@ -84,7 +84,8 @@ ATTACKS: Final = Row(
         Panel(
             title="Findings about terminals",
             queries={
-                "{{kind}}": 'max by (kind) (shualian_findings_open{kind=~"FACE_ATTACKS|SEAL_BROKEN|CAMERA_DOWNGRADED"})'
+                "{{kind}}": "max by (kind) (shualian_findings_open"
+                '{kind=~"FACE_ATTACKS|SEAL_BROKEN|CAMERA_DOWNGRADED|FACE_ONLY_SITE"})'
             },
             about="`shualian fleet findings --kind FACE_ATTACKS` names the terminals.",
         ),

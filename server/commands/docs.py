@@ -27,6 +27,12 @@ def errors() -> None:
     sys.stdout.write(PAGES["errors"]())
 
 
+@app.command("catalogue")
+def catalogue() -> None:
+    """Print what the cashier reads: reason, status, the insurer's codes and the sentence."""
+    sys.stdout.write(PAGES["error-catalogue"]())
+
+
 @app.command("configuration")
 def configuration() -> None:
     """Print every setting with default and bounds."""

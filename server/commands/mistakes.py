@@ -116,6 +116,19 @@ NEXT: Final[Mapping[str, tuple[str, ExitCode]]] = {
     "PRACTITIONER_EXISTS": ("`shualian practitioner list` shows who is in service.", ExitCode.REFUSED),
     "PRACTITIONER_CODE_INVALID": ("8 to 32 letters and digits, as in the national register.", ExitCode.USAGE),
     "FACE_RULES_INVALID": ("Correct the file that `[face] rules` names.", ExitCode.CONFIGURATION),
+    "RULES_INVALID": (
+        "Correct the file that settlement.local_rules names (docs/operations/benefit-rules.md).",
+        ExitCode.CONFIGURATION,
+    ),
+    "RULES_NOT_IN_FORCE": ("Name a later day, or add a set that begins earlier.", ExitCode.REFUSED),
+    "PERIOD_INVALID": ("--until is the last day; it cannot be before --from.", ExitCode.USAGE),
+    "SETTLEMENT_NOT_FOUND": ("`shualian settlement doubts` shows what is in doubt.", ExitCode.REFUSED),
+    "NOT_A_DEAD_LETTER": ("`shualian settlement show` says where it stands.", ExitCode.REFUSED),
+    "REVERSAL_WANTED": ("Close it as reversed, or have it tried anew: `shualian settlement retry`.", ExitCode.REFUSED),
+    "CLOSING_CONTRADICTED": ("Have it tried anew: `shualian settlement retry`.", ExitCode.REFUSED),
+    "RECONCILIATION_UNDER_WAY": ("Look again in a minute: `shualian reconciliation list`.", ExitCode.UNAVAILABLE),
+    "RECONCILIATION_ITEM_UNKNOWN": ("`shualian reconciliation list` shows what is open.", ExitCode.REFUSED),
+    "RECONCILIATION_ITEM_STATE": ("`shualian reconciliation list` shows how far it has come.", ExitCode.REFUSED),
     "TICKET_UNKNOWN": ("`shualian ticket list` shows the tickets.", ExitCode.REFUSED),
     "AUTHORITY_EXISTS": ("Use the one that is there, or name another folder with SHUALIAN_DATA_DIR.", ExitCode.REFUSED),
     "AUTHORITY_MISSING": (_INIT, ExitCode.NOT_SET_UP),
@@ -221,7 +234,7 @@ def _refused_call(error: AdminCallError) -> Mistake:
 def _sentence(error: BaseException) -> str:
     """Return the first line of the error's docstring, with the text of the error as its example."""
     about = (type(error).__doc__ or type(error).__name__).strip().splitlines()[0].rstrip(".")
-    mistakes = getattr(error, "mistakes", ())
+    mistakes = getattr(error, "mistakes", ()) or getattr(error, "problems", ())
     text = "\n- ".join(("", *mistakes)) if mistakes else f" {error}".rstrip(" .")
     end = "" if mistakes or text.endswith("?") else "."
     return f"{about}:{text}{end}" if text else f"{about}."

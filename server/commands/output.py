@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,8 @@ def plain(value: object) -> Any:  # noqa: ANN401 - what JSON can hold
             return _plain_fields({str(key): item for key, item in value.items()})
         case list() | tuple():
             return [plain(item) for item in value]
-        case datetime() | Path():
-            return value.isoformat() if isinstance(value, datetime) else str(value)
+        case date() | Path():  # a datetime is a date
+            return value.isoformat() if isinstance(value, date) else str(value)
         case _:
             return value.value if isinstance(value, Enum) else value
 

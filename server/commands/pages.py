@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Final
 
 from monitoring.reference import metrics_page
+from server.commands.catalogue import catalogue_page
 from server.config import settings
 from server.errors import as_markdown
 from server.settings import Setting
@@ -57,6 +58,7 @@ def _row(setting: Setting) -> str:
 
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "errors": errors_page,
+    "error-catalogue": catalogue_page,
     "configuration": configuration_page,
     "metrics": metrics_page,
 }

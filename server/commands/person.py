@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from server.commands import person_forget, person_import, person_keys, person_sites
+from server.commands import person_benefits, person_credentials, person_forget, person_import, person_keys, person_sites
 from server.commands.domain import contribute, open_domain, reading
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.options import Json
@@ -15,10 +15,12 @@ from server.commands.session import session_of
 from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 
 app = typer.Typer(name="person", help="Insured people.", no_args_is_help=True, add_completion=False)
+person_credentials.add_to(app)
 person_forget.add_to(app)
 person_keys.add_to(app)
 person_import.add_to(app)
 person_sites.add_to(app)
+person_benefits.add_to(app)
 
 
 @app.command("add")

@@ -3,8 +3,8 @@
 from typing import Final
 
 from server.demo.face import SECONDS_MAX, STRANGER, at_the_window, bill, visited
-from server.demo.processes import Answer, Program, StepFailedError
 from server.demo.stage import Stage, Told
+from server.programs import Answer, Program, StepFailedError
 
 REFUSED: Final = ("SPOOF_SUSPECTED", "INSUFFICIENT")
 """Both say no: that it is a picture, or that nothing living was seen in time."""

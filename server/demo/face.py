@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.commands.output import yuan
-from server.demo.processes import Answer, Program, StepFailedError
 from server.demo.stage import (
     ACCOUNT_FEN,
     BILL_FEN,
@@ -22,6 +21,7 @@ from server.demo.stage import (
     Stage,
     Told,
 )
+from server.programs import Answer, Program, StepFailedError
 
 SECONDS_MAX: Final = 45.0
 PERSON: Final = "grace_hopper"
@@ -148,11 +148,12 @@ def repeated(stage: Stage) -> Told:
 
 def _add_person(stage: Stage) -> Answer:
     """The PIN goes over standard input: arguments can be read by every user of the machine."""
+    stage.known["pin"] = f"{secrets.randbelow(1_000_000):06d}"
     return stage.platform(
         "person", "add", "--name", PERSON_NAME, "--id-number", ID_NUMBER, "--region", REGION,
         "--card-number", CARD_NUMBER, "--pin-file", "-", "--portrait", str(stage.known["portraits"][PERSON]),
         "--balance-fen", str(ACCOUNT_FEN), "--site", stage.known["site"]["site_id"],
-        typed=f"{secrets.randbelow(1_000_000):06d}\n",
+        typed=f"{stage.known['pin']}\n",
     )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ from typing import Final
 
 from server.commands.output import yuan
 from server.demo.face import PERSON, SECONDS_MAX, STRANGER, at_the_window, before_the_cameras, bill, picture, visited
-from server.demo.processes import Program, StepFailedError
 from server.demo.stage import BILL_FEN, DOCTOR_CODE, ID_NUMBER, PLACE, Stage, Told
+from server.programs import Program, StepFailedError
 
 SEED: Final = "1"
 """A place and a light in which colour alone is beyond doubt: without depth some honest visits have to be repeated."""

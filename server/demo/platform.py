@@ -6,8 +6,8 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
-from server.demo.processes import StepFailedError
 from server.demo.stage import Stage, Told
+from server.programs import StepFailedError
 
 READY_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.02

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from server.demo.narrator import Narrator
-from server.demo.processes import StepFailedError
 from server.demo.stage import Stage
 from server.demo.story import Step
+from server.programs import StepFailedError
 
 
 def play(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from server.demo.processes import Answer, Program, ask, environment, program
+from server.programs import Answer, Program, ask, environment, program
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.demo import attacks, books, face, other_ways, platform, terminal
+from server.demo import attacks, books, credentials, dropped_answer, face, other_ways, platform, terminal
 from server.demo.stage import Stage, Told
 
 
@@ -24,6 +24,7 @@ PLATFORM: Final = "The platform"
 TERMINAL: Final = "The terminal"
 PATIENT: Final = "The patient"
 ATTACKS: Final = "Those who must not pass"
+CREDENTIAL: Final = "The credential"
 AFTER: Final = "Afterwards"
 
 STEPS: Final = (
@@ -48,14 +49,30 @@ STEPS: Final = (
     Step(name="identified", chapter=PATIENT, title="Found by face", play=other_ways.identified),
     Step(name="unmoved", chapter=PATIENT, title="Cannot move", play=other_ways.unmoved),
     Step(name="colour_only", chapter=PATIENT, title="A colour camera alone", play=other_ways.colour_only),
-    Step(name="flat_photo", chapter=ATTACKS, title="A flat photo", play=attacks.flat_photo),
+    Step(
+        name="flat_photo",
+        chapter=ATTACKS,
+        title="A flat photo",
+        play=attacks.flat_photo,
+        beside=[credentials.begin],
+    ),
     Step(name="cut_out", chapter=ATTACKS, title="A face cut out of it", play=attacks.cut_out),
     Step(name="screen_replay", chapter=ATTACKS, title="A replay on a screen", play=attacks.screen_replay),
     Step(name="wrong_person", chapter=ATTACKS, title="Somebody else's face", play=attacks.wrong_person),
     Step(name="virtual_camera", chapter=ATTACKS, title="A virtual camera", play=attacks.virtual_camera),
     Step(name="bare_id_number", chapter=ATTACKS, title="A bare ID number", play=attacks.bare_id_number),
-    Step(name="next_authority", chapter=AFTER, title="Next CA takes over", play=platform.next_authority),
+    Step(name="credential", chapter=CREDENTIAL, title="Credential activated", play=credentials.activated),
+    Step(name="code", chapter=CREDENTIAL, title="Paid by code", play=credentials.code),
+    Step(name="family", chapter=CREDENTIAL, title="Paid for a child", play=credentials.family),
+    Step(
+        name="next_authority",
+        chapter=AFTER,
+        title="Next CA takes over",
+        play=platform.next_authority,
+        beside=[dropped_answer.begin],
+    ),
     Step(name="rotated", chapter=AFTER, title="Fleet rotated", play=terminal.rotated),
     Step(name="revoked", chapter=AFTER, title="Terminal revoked", play=terminal.revoked),
+    Step(name="healed", chapter=AFTER, title="A lost answer heals", play=dropped_answer.healed),
     Step(name="books", chapter=AFTER, title="Books closed", play=books.closed),
 )

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from server.demo.processes import StepFailedError
 from server.demo.stage import MAKER, MODEL, PLACE, REGION, SERIAL_NUMBER, Stage, Told
+from server.programs import StepFailedError
 
 SECONDS_MAX: Final = 20.0
 CUT_SECONDS_MAX: Final = 1.0  # I2

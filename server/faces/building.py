@@ -8,6 +8,7 @@ from datetime import timedelta
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
 from server.config import Config
+from server.credentials.register import Register
 from server.faces.attendance import Attendance
 from server.faces.consents import ConsentBounds
 from server.faces.desk import FaceDesk
@@ -46,6 +47,7 @@ def face_room(
     pipeline: FacePipeline,
     workers: ThreadPoolExecutor,
     galleries: Galleries,
+    register: Register,
 ) -> FaceRoom:
     """Put the face service together."""
     config = domain.config
@@ -63,7 +65,7 @@ def face_room(
     return FaceRoom(
         service=FaceService(
             pipeline=pipeline,
-            desk=_desk(domain, unit_of_work, rules),
+            desk=_desk(domain, unit_of_work, rules, register),
             rules=rules,
             seats=FaceSeats(
                 total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
@@ -92,13 +94,16 @@ def face_room(
             tries=tries,
             metrics=metrics,
             now=domain.now,
+            site_kind=lambda site_id: unit_of_work.read(
+                lambda connection: domain.registry.site(connection, site_id).kind.value
+            ),
             bounds=_bounds(config),
         ),
         load_prints=replays.load,
     )
 
 
-def _desk(domain: Domain, unit_of_work: UnitOfWork, rules: FaceRules) -> FaceDesk:
+def _desk(domain: Domain, unit_of_work: UnitOfWork, rules: FaceRules, register: Register) -> FaceDesk:
     face = domain.config.face
     return FaceDesk(
         unit_of_work=unit_of_work,
@@ -111,6 +116,8 @@ def _desk(domain: Domain, unit_of_work: UnitOfWork, rules: FaceRules) -> FaceDes
         ),
         assertions=domain.assertions,
         staff_assertions=domain.staff_assertions,
+        activations=domain.activations,
+        register=register,
         audit=domain.audit,
         now=domain.now,
         consent=ConsentBounds(

@@ -10,21 +10,23 @@ from device_registry.audit.log import AuditLog
 from face_pipeline import Outcome, Template, Verdict
 from server import convert
 from server.caller import Caller
+from server.credentials.activating import ActivationAssertions
 from server.credentials.assertion import Assertions, IssuedAssertion
 from server.credentials.consent import name_person, record_consent
+from server.credentials.identity import masked_id_number, masked_name
 from server.credentials.people import InsuredPerson, People
+from server.credentials.register import Register, Registered
+from server.credentials.relatives import known_person
 from server.credentials.staff import StaffAssertions
 from server.faces.attendance import Attendance
 from server.faces.consents import ConsentBounds
-from server.faces.outcomes import note_outcome
+from server.faces.other_ways import PAYMENT_WAYS
+from server.faces.outcomes import note_outcome, note_refusal
 from server.faces.practitioners import Practitioner
 from server.faces.record import audit_details
 from server.faces.rules import Limits, SessionRule
 from server.store import UnitOfWork
 from shualian.terminal.v1 import face_pb2
-
-OTHER_WAYS = (face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER)
-"""Every site takes a card with its PIN, and cash; so nobody is ever left with a face only (I8)."""
 
 _BANDS = {
     Outcome.MATCHED: face_pb2.LIVENESS_BAND_CLEAR,
@@ -46,6 +48,8 @@ class Claimant:
     person: InsuredPerson | None = None
     template: Template | None = None
     practitioner: Practitioner | None = None
+    registered: Registered | None = None
+    """What the register says of them, in a session that is to activate their credential; `person` is who we know."""
 
 
 class FaceDesk:
@@ -59,6 +63,8 @@ class FaceDesk:
         attendance: Attendance,
         assertions: Assertions,
         staff_assertions: StaffAssertions,
+        activations: ActivationAssertions,
+        register: Register,
         audit: AuditLog,
         now: Callable[[], datetime],
         consent: ConsentBounds,
@@ -68,13 +74,21 @@ class FaceDesk:
         self._attendance = attendance
         self._assertions = assertions
         self._staff_assertions = staff_assertions
+        self._activations = activations
+        self._register = register
         self._audit = audit
         self._now = now
         self._consent_bounds = consent
 
     async def consent_refused(self, caller: Caller, session_id: str, start: face_pb2.Start) -> None:
         """Write down that somebody did not agree; not who it was."""
-        await self._unit_of_work.write(self._consent(caller, session_id, start.consent, None))
+        consent = self._consent(caller, session_id, start.consent, None)
+
+        def write(connection: Connection) -> None:
+            consent(connection)
+            note_refusal(connection, terminal_id=caller.terminal_id, at=self._now())
+
+        await self._unit_of_work.write(write)
 
     async def consented(
         self,
@@ -91,6 +105,7 @@ class FaceDesk:
         Raises:
             ConsentStaleError, ConsentTextUnknownError: it is no answer to this session.
             SitePlaceUnknownError, OutsideGeofenceError: a practitioner is not where they must be; written down.
+            RegisterUnavailableError: nobody vouches for who is to be activated.
         """
         given_at = convert.moment(start.consent.given_at, "start.consent.given_at")
         self._consent_bounds.check(given_at=given_at, text_version=start.consent.text_version, now=self._now())
@@ -140,7 +155,12 @@ class FaceDesk:
                 details=audit_details(start, verdict, rule, decision.outcome),
             )
             note_outcome(
-                connection, terminal_id=caller.terminal_id, verdict=verdict, camera=start.camera, at=self._now()
+                connection,
+                terminal_id=caller.terminal_id,
+                verdict=verdict,
+                camera=start.camera,
+                is_them=is_them,
+                at=self._now(),
             )
             also(connection)
             if not is_them:
@@ -149,17 +169,19 @@ class FaceDesk:
 
         decision, issued = await self._unit_of_work.write(write)
         if issued is None:
-            decision.other_ways.extend(OTHER_WAYS)
+            decision.other_ways.extend(PAYMENT_WAYS)
             return decision
         _tell(decision, claimant, issued, limits)
         return decision
 
     def refusal(self) -> face_pb2.Decision:
         """Return the polite end for somebody who did not agree."""
-        return face_pb2.Decision(outcome=face_pb2.DECISION_OUTCOME_CONSENT_REFUSED, other_ways=OTHER_WAYS)
+        return face_pb2.Decision(outcome=face_pb2.DECISION_OUTCOME_CONSENT_REFUSED, other_ways=PAYMENT_WAYS)
 
     def _is_known(self, connection: Connection, claimant: Claimant) -> bool:
         """Return whether somebody answers to the claim, still: a face that was forgotten meanwhile is nobody's."""
+        if claimant.registered is not None and not claimant.registered.is_ours:
+            return True
         if claimant.person is not None:
             return self._people.has_face(connection, claimant.person.person_id)
         return claimant.practitioner is not None
@@ -172,6 +194,8 @@ class FaceDesk:
         if start.purpose == face_pb2.PURPOSE_IDENTIFY:
             return Claimant()
         claim = start.claimed_identity
+        if start.purpose == face_pb2.PURPOSE_ACTIVATE:
+            return await self._to_activate(claim.id_number, claim.name)
         return await self._unit_of_work.read(lambda connection: self._claimed(connection, claim.id_number, claim.name))
 
     async def _practitioner(
@@ -180,6 +204,18 @@ class FaceDesk:
         await self._attendance.refuse_elsewhere(caller, session_id, start.location, also=also)
         practitioner, template = await self._attendance.find(caller, start.practitioner_code)
         return Claimant(practitioner=practitioner, template=template)
+
+    async def _to_activate(self, id_number: str, name: str) -> Claimant:
+        registered = await self._register.find(id_number=id_number, name=name, with_face=True)
+        if registered is None:
+            return Claimant()
+
+        def work(connection: Connection) -> Claimant:
+            person_id = known_person(connection, self._people, registered)
+            person = None if person_id is None else self._people.get(connection, person_id)
+            return Claimant(person=person, template=registered.template, registered=registered)
+
+        return await self._unit_of_work.read(work)
 
     def _claimed(self, connection: Connection, id_number: str, name: str) -> Claimant:
         person = self._people.by_claim(connection, id_number=id_number, name=name)
@@ -204,6 +240,8 @@ class FaceDesk:
                 practitioner_id=claimant.practitioner.practitioner_id,
                 business_type=int(start.business_type),
             )
+        if start.purpose == face_pb2.PURPOSE_ACTIVATE:
+            return self._to_be_activated(connection, caller, session_id, start, claimant)
         if claimant.person is None or limits.amount_limit_fen == 0:  # a face that pays nothing gets no promise
             return None
         if start.purpose == face_pb2.PURPOSE_IDENTIFY:
@@ -218,6 +256,20 @@ class FaceDesk:
             amount_limit_fen=limits.amount_limit_fen,
             pin_free_limit_fen=limits.pin_free_limit_fen,
             staff_may_confirm=limits.staff_may_confirm,
+        )
+
+    def _to_be_activated(
+        self, connection: Connection, caller: Caller, session_id: str, start: face_pb2.Start, claimant: Claimant
+    ) -> IssuedAssertion | None:
+        if claimant.registered is None:
+            return None
+        return self._activations.issue(
+            connection,
+            terminal_id=caller.terminal_id,
+            session_id=session_id,
+            person_id=claimant.person.person_id if claimant.person else None,
+            business_type=int(start.business_type),
+            registered=claimant.registered,
         )
 
     def _consent(
@@ -266,6 +318,10 @@ def _tell(decision: face_pb2.Decision, claimant: Claimant, issued: IssuedAsserti
     decision.assertion_expires_at.CopyFrom(convert.timestamp(issued.expires_at))
     if claimant.practitioner is not None:
         decision.person.name = claimant.practitioner.masked_name
+        return
+    if claimant.registered is not None:
+        decision.person.name = masked_name(claimant.registered.name)
+        decision.person.id_number = masked_id_number(claimant.registered.id_number)
         return
     if claimant.person is not None:
         decision.person.name = claimant.person.masked_name

@@ -23,6 +23,16 @@ class FaceRulesError(FaceRefusalError):
         super().__init__("; ".join(self.mistakes))
 
 
+class FaceNotHereError(FaceRefusalError):
+    """By policy no face is used for this business at this site; nobody was looked at."""
+
+    reason: ClassVar[str] = "FACE_NOT_HERE"
+
+    def __init__(self, *, other_ways: Sequence[str]) -> None:
+        self.other_ways = tuple(other_ways)
+        super().__init__(", ".join(self.other_ways))
+
+
 class CameraInsufficientError(FaceRefusalError):
     """For this business and amount the rules want a camera that the terminal did not promise."""
 

@@ -27,13 +27,14 @@ def note_outcome(
     terminal_id: str,
     verdict: Verdict,
     camera: face_pb2.CameraAbilities,
+    is_them: bool,
     at: datetime,
 ) -> None:
-    """Count one decision for its terminal."""
+    """Count one decision for its terminal; whose face was not found to be anybody's needs another way to pay."""
     is_attack = verdict.outcome is Outcome.SPOOF_SUSPECTED
     is_broken = is_attack and not _BROKEN.isdisjoint(verdict.liveness.reasons)
     hour = {"terminal_id": terminal_id, "hour": at.replace(minute=0, second=0, microsecond=0)}
-    counts = {"sessions": 1, "attacks": int(is_attack), "seals_broken": int(is_broken)}
+    counts = {"sessions": 1, "attacks": int(is_attack), "seals_broken": int(is_broken), "failed": int(not is_them)}
     moments = {"last_attack_at": at} if is_attack else {}
     moments |= {"last_seal_broken_at": at} if is_broken else {}
     added: dict[str, object] = {name: face_hours.c[name] + count for name, count in counts.items()}
@@ -41,6 +42,13 @@ def note_outcome(
         old = (face_hours.c.terminal_id == terminal_id, face_hours.c.hour < at - HOURS_KEPT)
         connection.execute(delete(face_hours).where(*old))  # once in a terminal's hour, so that the table stays small
     _note_camera(connection, terminal_id, sum(_BITS[modality] for modality in camera.beside_colour))
+
+
+def note_refusal(connection: Connection, *, terminal_id: str, at: datetime) -> None:
+    """Count somebody who did not agree to be looked at: they need another way to pay."""
+    hour = {"terminal_id": terminal_id, "hour": at.replace(minute=0, second=0, microsecond=0)}
+    first = {"sessions": 0, "attacks": 0, "seals_broken": 0, "refused": 1}
+    _add(connection, face_hours, hour, {"refused": face_hours.c.refused + 1}, first)
 
 
 def _note_camera(connection: Connection, terminal_id: str, promised: int) -> None:

@@ -15,7 +15,8 @@ from enum import StrEnum
 from typing import Final
 
 from face_pipeline import Assurance, ChallengePlan, Modality
-from server.faces.errors import CameraInsufficientError
+from server.faces.errors import CameraInsufficientError, FaceNotHereError
+from server.faces.other_ways import OTHER_WAYS
 from shualian.terminal.v1 import face_pb2
 
 
@@ -109,6 +110,26 @@ class Band:
         return " and ".join(lacking)
 
 
+WILDCARD: Final = "*"
+"""At the end of a region: all that begin so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a face may be used."""
+
+    site_kinds: frozenset[str]
+    """As the registry calls them."""
+    regions: tuple[str, ...]
+    """Of sites; with a `*` at the end, all that begin so."""
+
+    def allow(self, *, site_kind: str, region: str) -> bool:
+        """Return whether a face may be used at a site."""
+        return site_kind in self.site_kinds and any(
+            region.startswith(told[:-1]) if told.endswith(WILDCARD) else region == told for told in self.regions
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypeRules:
     """What holds for one business type."""
@@ -116,6 +137,7 @@ class TypeRules:
     bands: tuple[Band, ...]
     """In rising order; the last one reaches any amount the protocol knows."""
     limits: Mapping[Standing, Limits]
+    places: Places
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +162,7 @@ class SessionRule:
     version: str
     """Of the whole rules: two rules with the same version ask and allow alike."""
     band: BandName | None
-    """None for a practitioner: there is no amount."""
+    """None for a face that signs: there is no amount."""
     plan: ChallengePlan
     similarity_min: float
     """Cosine that the face must reach."""
@@ -184,6 +206,15 @@ class FaceRules:
         """How far outside of its site a terminal may stand at worst when a practitioner confirms."""
         return self._book.tolerance_metres
 
+    def check_place(self, *, business_type: int, site_kind: str, region: str) -> None:
+        """Refuse a face where it may not be used.
+
+        Raises:
+            FaceNotHereError: with the other ways; nobody need be asked or looked at.
+        """
+        if not self._book.of(business_type).places.allow(site_kind=site_kind, region=region):
+            raise FaceNotHereError(other_ways=OTHER_WAYS)
+
     def for_start(
         self,
         *,
@@ -206,8 +237,10 @@ class FaceRules:
             CameraInsufficientError: more than this camera has is needed; nobody need be looked at.
         """
         if purpose == face_pb2.PURPOSE_PRACTITIONER:
-            return self._for_practitioner(beside, cannot_move=cannot_move)
+            return self._for_signature(self._book.practitioner, beside, cannot_move=cannot_move)
         rules = self._book.of(business_type)
+        if purpose == face_pb2.PURPOSE_ACTIVATE:
+            return self._for_signature(_strictest(rules.bands, beside).moves, beside, cannot_move=cannot_move)
         band = _band(rules.bands, amount_fen, beside)
         lacking = band.lacks(beside)
         if lacking:
@@ -223,8 +256,8 @@ class FaceRules:
             by_standing={standing: limits.within(reach) for standing, limits in rules.limits.items()},
         )
 
-    def _for_practitioner(self, beside: frozenset[Modality], *, cannot_move: bool) -> SessionRule:
-        """A still picture of a colleague must not stand in for a PIN: who cannot move needs a camera that sees depth.
+    def _for_signature(self, moves: Moves, beside: frozenset[Modality], *, cannot_move: bool) -> SessionRule:
+        """A still picture must neither stand in for a PIN nor activate a credential: who cannot move needs depth.
 
         Infrared is not enough: some prints look like a face in it, and nothing else is asked of them (docs/models.md).
         """
@@ -233,7 +266,7 @@ class FaceRules:
         return SessionRule(
             version=self.version,
             band=None,
-            plan=self._plan(self._book.practitioner, beside, cannot_move=cannot_move),
+            plan=self._plan(moves, beside, cannot_move=cannot_move),
             similarity_min=self._similarity[Similarity.TO_PAY],
             required=frozenset({Modality.DEPTH}) if cannot_move else frozenset(),
             cannot_move=cannot_move,
@@ -259,6 +292,11 @@ def _band(bands: tuple[Band, ...], amount_fen: int, beside: frozenset[Modality])
     """Return the band of an amount; of an unknown one the highest that the camera is enough for."""
     if amount_fen > 0:
         return next((band for band in bands if amount_fen <= band.up_to_fen), bands[-1])
+    return _strictest(bands, beside)
+
+
+def _strictest(bands: tuple[Band, ...], beside: frozenset[Modality]) -> Band:
+    """Return the highest band that a camera is enough for."""
     return next((band for band in reversed(bands) if not band.lacks(beside)), bands[0])
 
 

@@ -1,5 +1,6 @@
 """How are the rules of faces read? The shipped ones, an operator's own over them, and every mistake told at once."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
@@ -8,8 +9,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from device_registry.model import SiteKind
 from server.faces.errors import FaceRulesError
-from server.faces.rules import UNMOVED, Band, BandName, Limits, Moves, Need, RuleBook, Similarity, Standing, TypeRules
+from server.faces.rules import (
+    UNMOVED,
+    Band,
+    BandName,
+    Limits,
+    Moves,
+    Need,
+    Places,
+    RuleBook,
+    Similarity,
+    Standing,
+    TypeRules,
+)
 from shualian.terminal.v1 import types_pb2
 
 W = TypeVar("W", bound=StrEnum)
@@ -23,6 +37,9 @@ TOLERANCE_METRES_MAX: Final = 5_000  # beyond, the site is no place any more
 _MOVES: Final = ("turns", "extras", "turns_solid", "extras_solid")
 _BAND: Final = frozenset({"up_to_fen", "similarity", "needs", *_MOVES})
 _LIMITS: Final = frozenset({"amount_limit_fen", "pin_free_limit_fen", "staff_may_confirm"})
+_PLACES: Final = frozenset({"site_kinds", "regions"})
+_OF_TYPES: Final = ("bands", "limits", "places")
+_REGION: Final = re.compile(r"[0-9A-Za-z-]{0,32}\*?")
 _PRACTITIONER: Final = frozenset({*_MOVES, "tolerance_metres"})
 BUSINESS_TYPES: Final = tuple(f"{number:05d}" for number in sorted(types_pb2.BusinessType.values()) if number)
 """National codes of the use types there are."""
@@ -61,8 +78,8 @@ def rule_book_from(changed: Mapping[str, Any]) -> RuleBook:
         if not isinstance(own, dict):
             mistakes.append(f"[types.{code}] is no table")
             continue
-        mistakes += _unknown(f"types.{code}.", own, ("bands", "limits"))
-        common = {name: both[name] for name in ("bands", "limits")}
+        mistakes += _unknown(f"types.{code}.", own, _OF_TYPES)
+        common = {name: both[name] for name in _OF_TYPES}
         by_type[business_type] = _type_rules(_laid_over(common, own, f"types.{code}.", mistakes), code, mistakes)
     common_rules = _type_rules(both, "", mistakes)
     practitioner = _Section("practitioner", both["practitioner"], _PRACTITIONER, mistakes)
@@ -103,7 +120,15 @@ def _type_rules(told: Table, code: str, mistakes: list[str]) -> TypeRules:
         for standing in Standing
     }
     mistakes += _contradictions(prefix, bands, limits)
-    return TypeRules(bands=bands, limits=limits)
+    places = _Section(f"{prefix}places", told["places"], _PLACES, mistakes)
+    return TypeRules(
+        bands=bands,
+        limits=limits,
+        places=Places(
+            site_kinds=frozenset(kind.value for kind in places.words("site_kinds", SiteKind)),
+            regions=places.regions("regions"),
+        ),
+    )
 
 
 def _band(name: BandName, section: "_Section") -> Band:
@@ -190,6 +215,15 @@ class _Section:
             self._wrong(key, f"is a list of {', '.join(words)}")
             return frozenset()
         return frozenset(words(item) for item in value)
+
+    def regions(self, key: str) -> tuple[str, ...]:
+        value = self._told.get(key)
+        if not isinstance(value, list) or any(
+            not isinstance(item, str) or not item or not _REGION.fullmatch(item) for item in value
+        ):
+            self._wrong(key, 'is a list of regions as in ["330100", "32*", "*"]')
+            return ()
+        return tuple(value)
 
     def moves(self) -> Moves:
         return Moves(

@@ -14,10 +14,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from server.credentials.sealing import BlindIndex
 from server.faces.errors import FaceTriesSpentError
+from server.faces.other_ways import OTHER_WAYS
 from server.store.tables.faces import face_tries
 
-OTHER_WAYS: Final = ("CARD_AND_PIN", "COUNTER")
-"""As in `PaymentWay`: what is left to somebody whose tries are spent."""
 _tries: Final = face_tries.c
 
 

@@ -10,16 +10,20 @@ import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RequestInfo, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from server.answers import DOMAIN, Reply
 from server.caller import current_request_id
+from server.cashier import spoken
 from server.interceptors.chain import Behaviour, Context, Method
 
 log = structlog.get_logger()
 
 STATUS_HEADER = "grpc-status-details-bin"
+LANGUAGE_HEADER = "accept-language"
+TERMINALS = "shualian.terminal."
+"""Package of the services that terminals call: what is refused there is shown to people at a counter."""
 
 Refused = Callable[[str, str, str], None]
 """Told service, method and reason of each call that was not answered with OK."""
@@ -56,7 +60,8 @@ class ErrorLayer:
         else:
             log.error("call_failed", reason=reply.reason, **where_from(error))
         sent = context.trailing_metadata() or ()
-        details = status_of(reply).SerializeToString()
+        accepted = _accepted_language(context) if method.full_name.startswith(TERMINALS) else None
+        details = status_of(reply, accepted_language=accepted).SerializeToString()
         try:
             await context.abort(reply.code, reply.public, (*sent, (STATUS_HEADER, details)))
         except asyncio.InvalidStateError:  # the other end had hung up already
@@ -76,8 +81,20 @@ def where_from(error: BaseException) -> dict[str, object]:
     }
 
 
-def status_of(reply: Reply) -> Status:
-    """Return the status with its details, as `google.rpc` spells them."""
+def _accepted_language(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == LANGUAGE_HEADER and isinstance(value, str):
+            return value
+    return ""
+
+
+def status_of(reply: Reply, *, accepted_language: str | None = None) -> Status:
+    """Return the status with its details, as `google.rpc` spells them.
+
+    Args:
+        reply: what the caller reads.
+        accepted_language: in which language somebody at a counter is told what to do; None where nobody stands there.
+    """
     details: list[Message] = [ErrorInfo(reason=reply.reason, domain=DOMAIN, metadata=reply.metadata)]
     if reply.violations:
         details.append(
@@ -92,6 +109,9 @@ def status_of(reply: Reply) -> Status:
         delay = Duration()
         delay.FromTimedelta(reply.retry_after)
         details.append(RetryInfo(retry_delay=delay))
+    if accepted_language is not None:
+        locale, sentence = spoken(reply, accepted=accepted_language)
+        details.append(LocalizedMessage(locale=locale, message=sentence))
     details.append(RequestInfo(request_id=current_request_id()))
     return Status(code=reply.code.value[0], message=reply.public, details=[_packed(detail) for detail in details])
 

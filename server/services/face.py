@@ -5,7 +5,7 @@ step does is in `server/faces/`; this file says in which order.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -70,6 +70,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         tries: FaceTries,
         metrics: Metrics,
         now: Callable[[], datetime],
+        site_kind: Callable[[str], Awaitable[str]],
         bounds: FaceBounds,
     ) -> None:
         self._pipeline = pipeline
@@ -83,6 +84,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         self._tries = tries
         self._metrics = metrics
         self._now = now
+        self._site_kind = site_kind
         self._bounds = bounds
 
     async def Authenticate(self, requests: Requests, context: Context) -> None:  # type: ignore[override]  # it writes
@@ -112,7 +114,14 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
     async def _authenticate(
         self, session_id: str, caller: Caller, start: face_pb2.Start, requests: Requests, context: Context
     ) -> face_pb2.Decision:
+        if start.purpose == face_pb2.PURPOSE_IDENTIFY:
+            self._second_factor.refuse_unable(caller)
         key = connection_key(context)
+        self._rules.check_place(
+            business_type=int(start.business_type),
+            site_kind=await self._site_kind(caller.site_id),
+            region=caller.region,
+        )
         rule = self._rule(start)
         claimant = await self._desk.consented(
             caller, session_id, start, also=lambda connection: self._try(connection, caller, session_id, start)

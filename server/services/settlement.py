@@ -11,34 +11,42 @@ from server.caller import current_caller
 from server.credentials.errors import CredentialError
 from server.gates import AUTHORIZATIONS, refuse_class
 from server.interceptors.chain import Context
-from server.refusals import MethodUnknownError, TerminalClassError
+from server.refusals import TerminalClassError
 from server.settlement.desk import SettlementDesk
 from server.settlement.errors import (
     AuthorizationMissingError,
     OutcomeUnknownError,
     SettlementError,
 )
-from server.settlement.model import Shares
+from server.settlement.model import Receipt
+from server.settlement.reconciliation.terminals import TerminalDays
 from server.store.errors import StoreError
+from server.ways_seen import WaysSeen
 from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc
 
-_WAYS = {"face": "FACE", "card": "CARD", "bare_id_number": "BARE_ID_NUMBER"}
+_WAYS = {"face": "FACE", "card": "CARD", "code": "CODE", "bare_id_number": "BARE_ID_NUMBER"}
 
 
 class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
     """SettlementService: who pays what, and the paying of it."""
 
-    def __init__(self, *, desk: SettlementDesk, metrics: Metrics) -> None:
+    def __init__(self, *, desk: SettlementDesk, days: TerminalDays, ways: WaysSeen, metrics: Metrics) -> None:
         self._desk = desk
+        self._days = days
+        self._ways = ways
         self._metrics = metrics
 
     async def PreSettle(
         self, request: settlement_pb2.PreSettleRequest, _context: Context
     ) -> settlement_pb2.PreSettleResponse:
         """Say who would pay what."""
+        await self._note_way(request.authorization)
         with self._offered(request.authorization):
             quote = await self._desk.pre_settle(
-                current_caller(), convert.bill(request.bill), convert.authorization(request.authorization)
+                current_caller(),
+                convert.bill(request.bill),
+                convert.authorization(request.authorization),
+                binding_id=request.binding_id,
             )
         return settlement_pb2.PreSettleResponse(
             quote_id=quote.quote_id,
@@ -47,6 +55,7 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             pin_required=quote.pin_required,
             staff_may_confirm=quote.staff_may_confirm,
             reckoning=[convert.reckoning(step) for step in quote.reckoning],
+            self_pay_offers=[convert.self_pay_offer(offer) for offer in quote.self_pay_offers],
         )
 
     async def Settle(self, request: settlement_pb2.SettleRequest, _context: Context) -> settlement_pb2.SettleResponse:
@@ -60,6 +69,8 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
                     quote_id=request.quote_id,
                     bill=convert.bill(request.bill),
                     authorization=convert.authorization(request.authorization),
+                    self_pay=convert.self_pays(request.self_pay),
+                    binding_id=request.binding_id,
                 )
         except OutcomeUnknownError:
             self._note(business_type, "UNKNOWN", began)
@@ -69,7 +80,7 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             raise
         self._note(business_type, "REPEATED" if receipt.is_repeated else "SETTLED", began)
         if not receipt.is_repeated:
-            self._count_money(receipt.shares)
+            self._count_money(receipt)
         return settlement_pb2.SettleResponse(receipt=convert.receipt(receipt))
 
     async def Cancel(self, request: settlement_pb2.CancelRequest, _context: Context) -> settlement_pb2.CancelResponse:
@@ -105,12 +116,17 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
         )
 
     async def Reconcile(
-        self, _request: settlement_pb2.ReconcileRequest, _context: Context
+        self, request: settlement_pb2.ReconcileRequest, _context: Context
     ) -> AsyncIterator[settlement_pb2.ReconcileResponse]:
         """Compare the terminal's day with ours."""
-        for answer in ():
-            yield answer
-        raise MethodUnknownError
+        terminal_id, day = current_caller().terminal_id, convert.day(request.day, "day")
+        ours = convert.day_totals(await self._days.totals(terminal_id, day))
+        agrees = ours == request.totals
+        self._days.compared(agrees=agrees)
+        yield settlement_pb2.ReconcileResponse(compared=settlement_pb2.DayCompared(agrees=agrees, platform=ours))
+        if not agrees:
+            async for item in self._days.items(terminal_id, day):
+                yield settlement_pb2.ReconcileResponse(item=convert.day_item(item))
 
     @contextmanager
     def _offered(self, authorization: settlement_pb2.Authorization) -> Iterator[None]:
@@ -125,7 +141,16 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
             raise
         self._metrics.authorizations.labels(way, "ACCEPTED").inc()
 
-    def _count_money(self, shares: Shares) -> None:
+    async def _note_way(self, authorization: settlement_pb2.Authorization) -> None:
+        """Note that this site takes something beside faces, whether or not it pays."""
+        method = authorization.WhichOneof("method")
+        if method in {"card", "code"}:
+            await self._ways.note(current_caller().site_id, _WAYS[method])
+
+    def _count_money(self, receipt: Receipt) -> None:
+        shares = receipt.shares
+        for pay in receipt.self_pay:
+            self._metrics.self_paid_fen.labels(pay.kind.value).inc(pay.amount_fen)
         for share, amount_fen in (
             ("POOLED_FUND", shares.pooled_fund_fen),
             ("PERSONAL_ACCOUNT", shares.personal_account_fen),

@@ -1,18 +1,26 @@
 """Do the settlements and the books tell the same story? Asked by an auditor, answered from both at once.
 
 The ledger alone can be sound and still be wrong: a settlement without its posting balances to zero too. Here every
-settlement says which postings there must be, and every posting which settlement it is for. It holds for an insurer in
-house; a remote one keeps its books elsewhere.
+settlement says which postings there must be, and every posting which settlement it is for. A remote insurer keeps its
+books elsewhere; then what is ours is compared: electronic accounts and credit.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, literal, not_, select, union_all
 
+from server.settlement.insurers.local.books import miscounted, stay_entries
 from server.settlement.ledger import NAMES_PER_FINDING_MAX, AccountKind
 from server.settlement.model import SettlementState
-from server.store.tables.settlement import benefit_years, ledger_entries, settlements
+from server.settlement.self_pay.books import (
+    OF_OPERATORS,
+    OF_SETTLEMENTS,
+    begins_with,
+    demanded_entries,
+    misstated_credit,
+)
+from server.store.tables.settlement import ledger_entries, settlements
 
 _settlement = settlements.c
 _IS_SETTLED = _settlement.state == SettlementState.SETTLED.value
@@ -34,34 +42,30 @@ class SettlementsReport:
     unexplained: tuple[str, ...]
     """Postings that no settlement demands, or not with these amounts."""
     miscounted: tuple[str, ...]
-    """Years of benefits (person/year) that are not the sum of what is settled."""
+    """Years of benefits (person/year, and a pot that counts apart) that are not the sum of what is settled, and stays
+    that are open or closed wrongly."""
+    credit_misstated: tuple[str, ...] = ()
+    """People whose credit limit is not what they owe and what they may still take."""
 
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.unposted or self.unexplained or self.miscounted)
+        return not (self.unposted or self.unexplained or self.miscounted or self.credit_misstated)
 
 
-def verify_settlements(connection: Connection) -> SettlementsReport:
-    """Compare every settlement of an insurer in house with the postings, and with the years of benefits."""
+def verify_settlements(connection: Connection, *, is_in_house: bool = True) -> SettlementsReport:
+    """Compare every settlement with the postings, and with the years of benefits where the insurer is in house."""
+    if not is_in_house:
+        return _beside_remote(connection)
     demanded = union_all(
-        *_entries("settle:", _IS_SETTLED | _MONEY_CAME_BACK, 1), *_entries("undo:", _MONEY_CAME_BACK, -1)
+        *_entries("settle:", _IS_SETTLED | _MONEY_CAME_BACK, 1),
+        *_entries("undo:", _MONEY_CAME_BACK, -1),
+        *stay_entries("settle:", _IS_SETTLED | _MONEY_CAME_BACK, 1),
+        *stay_entries("undo:", _MONEY_CAME_BACK, -1),
+        *demanded_entries(),
     )
     booked = select(ledger_entries.c.posting_id, ledger_entries.c.account_id, ledger_entries.c.amount_fen).where(
-        ledger_entries.c.posting_id.not_like("fund:%")
-    )
-    counted = select(
-        benefit_years.c.person_id,
-        benefit_years.c.benefit_year,
-        benefit_years.c.deductible_used_fen,
-        benefit_years.c.eligible_used_fen,
-        benefit_years.c.fund_used_fen,
-    ).where(
-        or_(
-            benefit_years.c.deductible_used_fen != 0,
-            benefit_years.c.eligible_used_fen != 0,
-            benefit_years.c.fund_used_fen != 0,
-        )
+        not_(begins_with(("fund:", *OF_OPERATORS)))
     )
     return SettlementsReport(
         settlements=connection.scalar(
@@ -70,9 +74,26 @@ def verify_settlements(connection: Connection) -> SettlementsReport:
         or 0,
         unposted=_first_of(connection, demanded, booked),
         unexplained=_first_of(connection, booked, demanded),
-        miscounted=tuple(
-            sorted({*_years(connection, counted, _years_used()), *_years(connection, _years_used(), counted)})
-        ),
+        miscounted=miscounted(connection),
+        credit_misstated=misstated_credit(connection),
+    )
+
+
+def _beside_remote(connection: Connection) -> SettlementsReport:
+    """Compare what is ours where the insurer's books are elsewhere."""
+    demanded = union_all(*demanded_entries())
+    booked = select(ledger_entries.c.posting_id, ledger_entries.c.account_id, ledger_entries.c.amount_fen).where(
+        begins_with(OF_SETTLEMENTS)
+    )
+    return SettlementsReport(
+        settlements=connection.scalar(
+            select(func.count()).select_from(settlements).where(_IS_SETTLED | _MONEY_CAME_BACK)
+        )
+        or 0,
+        unposted=_first_of(connection, demanded, booked),
+        unexplained=_first_of(connection, booked, demanded),
+        miscounted=(),
+        credit_misstated=misstated_credit(connection),
     )
 
 
@@ -81,7 +102,7 @@ def _entries(prefix: str, which: ColumnElement[bool], sign: int) -> list[Select[
     fund, account = _settlement.pooled_fund_fen, _settlement.personal_account_fen
     parts = (
         (AccountKind.POOLED_FUND, _settlement.person_region, -fund),
-        (AccountKind.PERSON, _settlement.person_id, -account),
+        (AccountKind.PERSON, func.coalesce(_settlement.payer_id, _settlement.person_id), -account),
         (AccountKind.SITE, _settlement.site_id, fund + account),
     )
     return [
@@ -98,25 +119,6 @@ def _first_of(connection: Connection, these: _Query, but_not: _Query) -> tuple[s
     """Return the postings whose entries are in the first query and not in the second."""
     left = select(_alone(these).except_(_alone(but_not)).subquery().c.posting_id)
     return tuple(connection.scalars(left.distinct().limit(NAMES_PER_FINDING_MAX)))
-
-
-def _years_used() -> Select[Any]:
-    sums = [
-        func.coalesce(func.sum(column), 0)
-        for column in (_settlement.deductible_fen, _settlement.eligible_fen, _settlement.pooled_fund_fen)
-    ]
-    return (
-        select(_settlement.person_id, _settlement.benefit_year, *sums)
-        .where(_IS_SETTLED)
-        .group_by(_settlement.person_id, _settlement.benefit_year)
-        .having(or_(*(total != 0 for total in sums)))
-    )
-
-
-def _years(connection: Connection, these: _Query, but_not: _Query) -> list[str]:
-    """Return the years that are in the first query and not, or with other sums, in the second."""
-    rows = connection.execute(_alone(these).except_(_alone(but_not)).limit(NAMES_PER_FINDING_MAX))
-    return [f"{row[0]}/{row[1]}" for row in rows]
 
 
 def _alone(query: _Query) -> Select[Any]:

@@ -66,8 +66,9 @@ class PinRequiredError(SettlementError):
 
     reason = "PIN_REQUIRED"
 
-    def __init__(self, *, pin_free_fen: int, staff_may_confirm: bool = False) -> None:
+    def __init__(self, *, pin_free_fen: int, staff_may_confirm: bool = False, field: str = "") -> None:
         super().__init__(f"above {pin_free_fen} fen")
+        self.field = field
         self.pin_free_fen = pin_free_fen
         self.staff_may_confirm = staff_may_confirm
 
@@ -222,3 +223,57 @@ class RulesInvalidError(SettlementError):
     def __init__(self, *, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
+
+
+class NotADeadLetterError(SettlementError):
+    """Only a settlement that was given up on is for an operator to decide or to have tried anew."""
+
+    reason = "NOT_A_DEAD_LETTER"
+
+
+class ReversalWantedError(SettlementError):
+    """Its terminal wanted it undone, and may have told the patient so: it cannot end as settled."""
+
+    reason = "REVERSAL_WANTED"
+
+
+class ClosingContradictedError(SettlementError):
+    """The insurer was asked once more, and says otherwise."""
+
+    reason = "CLOSING_CONTRADICTED"
+
+    def __init__(self, *, insurer: str) -> None:
+        super().__init__(insurer)
+        self.insurer = insurer
+
+
+class ReconciliationUnderWayError(SettlementError):
+    """Another replica or command is comparing the books at this moment."""
+
+    reason = "RECONCILIATION_UNDER_WAY"
+
+
+class ReconciliationTooLargeError(SettlementError):
+    """A day has more settlements than one comparison takes."""
+
+    reason = "RECONCILIATION_TOO_LARGE"
+
+    def __init__(self, *, settlements: int) -> None:
+        super().__init__(f"{settlements} settlements")
+        self.settlements = settlements
+
+
+class ReconciliationItemUnknownError(SettlementError):
+    """There is no such open item."""
+
+    reason = "RECONCILIATION_ITEM_UNKNOWN"
+
+
+class ReconciliationItemStateError(SettlementError):
+    """The item's state does not allow this; only a proposed repair is confirmed, and what is closed stays closed."""
+
+    reason = "RECONCILIATION_ITEM_STATE"
+
+    def __init__(self, *, state: str) -> None:
+        super().__init__(state)
+        self.state = state

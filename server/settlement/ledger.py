@@ -33,6 +33,12 @@ class AccountKind(StrEnum):
     """统筹基金 of a region."""
     PERSON = "person"
     """个人账户 of an insured person."""
+    ELECTRONIC = "electronic"
+    """电子账户 of a person: money of their own that lies with the scheme."""
+    CREDIT = "credit"
+    """What a person may still owe of their approved limit: taking lowers it, repaying raises it."""
+    STAY = "stay"
+    """What was prepaid for an inpatient stay (预缴金); it is the person's until the stay is settled."""
     SITE = "site"
     """What the scheme owes a site for bills it settled."""
     OUTSIDE = "outside"
@@ -46,11 +52,13 @@ class Account:
     kind: AccountKind
     owner: str
     """Region, person_id or site_id."""
+    key: str = ""
+    """What names it when the owner has several of the kind, as of stays; else empty."""
 
     @property
     def account_id(self) -> str:
         """Key of the account's row."""
-        return f"{self.kind.value}:{self.owner}"
+        return f"{self.kind.value}:{self.key or self.owner}"
 
 
 OUTSIDE = Account(AccountKind.OUTSIDE, "world")
@@ -80,6 +88,8 @@ CONTRIBUTION_FEN_MAX: Final = 10**14
 """A trillion yuan at once is a mistake; far below 64 bits, so that no sum of many of them overflows."""
 NAMES_PER_FINDING_MAX: Final = 100
 _POST = Prepared(insert(ledger_postings).values(posting_id=bindparam("posting_id"), posted_at=bindparam("posted_at")))
+
+_BALANCE = Prepared(select(accounts.c.balance_fen).where(accounts.c.account_id == bindparam("account_id")))
 
 
 @cache
@@ -197,8 +207,8 @@ class Ledger:
 
     def balance(self, connection: Connection, account: Account) -> int:
         """Return what an account holds, in fen; zero when it was never opened."""
-        found = connection.scalar(select(accounts.c.balance_fen).where(accounts.c.account_id == account.account_id))
-        return found or 0
+        found = _BALANCE.row(connection, account_id=account.account_id)
+        return 0 if found is None else int(found[0])
 
     def verify(self, connection: Connection) -> LedgerReport:
         """Walk all books; of each kind of finding the first hundred are named."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-WAYS_TO_PAY = ("face", "card_with_pin", "counter")
+WAYS_TO_PAY = ("face", "dynamic_code", "card_with_pin", "family_account", "counter")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +78,52 @@ class CardAuthorization:
     pin: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeAuthorization:
+    """A dynamic code that was scanned; it can be used once."""
+
+    code: str
+    """The signed token; a secret."""
+    pin: str | None = None
+    """Looked at only above the PIN-free limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class BareIdNumber:
     """An ID number and nothing else. It pays nothing, so not even the number is taken in (I12)."""
 
 
-Authorization = FaceAuthorization | CardAuthorization | BareIdNumber
+Authorization = FaceAuthorization | CardAuthorization | CodeAuthorization | BareIdNumber
+
+
+class SelfPayKind(StrEnum):
+    """From where the self-paid part comes."""
+
+    CASH = "CASH"
+    """In the cashier's hand."""
+    ELECTRONIC_ACCOUNT = "ELECTRONIC_ACCOUNT"
+    """The payer's electronic account with the scheme."""
+    CREDIT = "CREDIT"
+    """Owed by the payer, up to their approved limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfPay:
+    """A part of the self-paid part."""
+
+    kind: SelfPayKind
+    amount_fen: int
+    """Above zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelfPayOffer:
+    """What one channel could pay of the self-paid part."""
+
+    kind: SelfPayKind
+    up_to_fen: int
+    pin_required: bool
+    """True when this channel asks for the PIN, whatever the amount."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +139,8 @@ class Quote:
     """True when a practitioner may confirm in the place of that PIN."""
     reckoning: tuple[Reckoning, ...] = ()
     """Why these shares, step by step."""
+    self_pay_offers: tuple[SelfPayOffer, ...] = ()
+    """How the self-paid part may be paid, cash first; empty when nothing is self-paid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +153,12 @@ class Receipt:
     shares: Shares
     settled_at: datetime
     personal_account_balance_fen: int
+    self_pay: tuple[SelfPay, ...] = ()
+    """How the self-paid part was paid, without what was prepaid."""
+    masked_payer_name: str = ""
+    """Who paid: the holder of the face, code or card."""
+    masked_patient_name: str = ""
+    """Who was treated; another than the payer in a family account."""
     is_repeated: bool = field(default=False, compare=False)
     """True when an earlier request had settled it; no part of the receipt itself."""
 

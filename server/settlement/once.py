@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import uuid_utils
 
 from server.settlement.errors import TransactionIdNotV7Error, TransactionIdTimeError
 from server.settlement.limits import SettlementLimits
-from server.settlement.model import Bill
+from server.settlement.model import Bill, SelfPay
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 7  # `version` is None unless the variant is the standard one
@@ -48,7 +49,15 @@ def _age_from_epoch(transaction_id: str) -> timedelta:
     return timedelta(milliseconds=parsed.int >> 80)
 
 
-def body_digest(*, terminal_id: str, quote_id: str, bill: Bill, authorized_by: str) -> str:
+def body_digest(
+    *,
+    terminal_id: str,
+    quote_id: str,
+    bill: Bill,
+    authorized_by: str,
+    self_pay: Sequence[SelfPay] = (),
+    binding_id: str = "",
+) -> str:
     """Return the SHA-256 of a settle request in its one canonical form, as lower-case hex.
 
     Args:
@@ -56,6 +65,8 @@ def body_digest(*, terminal_id: str, quote_id: str, bill: Bill, authorized_by: s
         quote_id: as asked.
         bill: as asked.
         authorized_by: the kind of authorization and what names it without giving it away, from `authorization.py`.
+        self_pay: as asked, in the order asked.
+        binding_id: as asked; empty when the payer was treated.
     """
     canonical = json.dumps(
         [
@@ -68,6 +79,8 @@ def body_digest(*, terminal_id: str, quote_id: str, bill: Bill, authorized_by: s
             bill.stay_number,
             bill.chronic_disease,
             authorized_by,
+            [[pay.kind, pay.amount_fen] for pay in self_pay],
+            binding_id,
         ],
         ensure_ascii=True,
         separators=(",", ":"),

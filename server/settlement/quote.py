@@ -6,10 +6,9 @@ import uuid_utils
 from sqlalchemy import Connection
 
 from server.caller import Caller
-from server.credentials.assertion import AssertionClaims
 from server.settlement.insurers import Claim
-from server.settlement.limits import SettlementLimits, pin_required
-from server.settlement.model import Bill, Quote, Reckoning, Shares
+from server.settlement.limits import SettlementLimits, Shown, pin_required
+from server.settlement.model import Bill, Quote, Reckoning, SelfPayOffer, Shares
 from server.settlement.store import QuoteRow, insert_quote
 
 # One offset all year since 1991; not an IANA name, because a machine without time zone data must know the day too.
@@ -56,10 +55,16 @@ def keep_quote(
 
 
 def quote_of(
-    row: QuoteRow, claims: AssertionClaims | None, limits: SettlementLimits, *, reckoning: tuple[Reckoning, ...]
+    row: QuoteRow,
+    claims: Shown | None,
+    limits: SettlementLimits,
+    *,
+    reckoning: tuple[Reckoning, ...],
+    is_day_full: bool = False,
+    offers: tuple[SelfPayOffer, ...] = (),
 ) -> Quote:
     """Return the quote as the terminal sees it; without claims a card was shown, which always comes with its PIN."""
-    needs_pin = claims is not None and pin_required(row.bill, claims, limits)
+    needs_pin = claims is not None and (is_day_full or pin_required(row.bill, claims, limits))
     return Quote(
         quote_id=row.quote_id,
         shares=row.shares,
@@ -67,4 +72,5 @@ def quote_of(
         pin_required=needs_pin,
         staff_may_confirm=claims is not None and needs_pin and claims.staff_may_confirm,
         reckoning=reckoning,
+        self_pay_offers=offers,
     )

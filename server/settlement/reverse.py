@@ -137,10 +137,15 @@ def _undo(
             "intent": intent,
             "tries": 0,
             "next_try_at": now + means.retry_after,
+            # Whoever works on what was wanted before holds no right to this.
+            "leased_until": None,
+            **({} if row.state is SettlementState.UNKNOWN else {"doubt_since": now}),
         }
     moved = move_settlement(connection, row, came_from=(row.state,), wanted=row.intent, **changes)
     if moved is None:  # read and changed in one transaction; nothing can come between on one writer
         raise OutcomeUnknownError(retry_after=means.retry_after)
+    if moved.state is ended and row.state is not SettlementState.FAILED:  # what failed has given it back already
+        means.self_pays.ended(connection, moved, now=now)
     record(connection, means.audit, moved, request_id=undoing.caller.request_id)
     return moved
 

@@ -5,19 +5,22 @@ and only if the settlement is written (I4), and money moves if and only if its i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 
 import uuid_utils
 from sqlalchemy import Connection
 
 from device_registry.audit.log import AuditLog
 from server.caller import Caller
-from server.credentials.assertion import AssertionClaims, Assertions
+from server.credentials.assertion import Assertions
+from server.credentials.codes import CodeClaims, DynamicCodes
+from server.credentials.family import FamilyAccounts
 from server.credentials.staff import StaffAssertions, StaffClaims
 from server.settlement.errors import (
     InsurerRefusedError,
     OutcomeUnknownError,
+    PinRequiredError,
     QuoteExpiredError,
     QuoteMismatchError,
     QuoteUnknownError,
@@ -25,11 +28,14 @@ from server.settlement.errors import (
     TransactionIdReusedError,
     TransactionReversedError,
 )
-from server.settlement.insurers import Insurer
-from server.settlement.limits import SettlementLimits, check_assertion_limit
-from server.settlement.model import Bill, Intent, Receipt, SettlementState
+from server.settlement.insurers import Entitlement, Insurer
+from server.settlement.limits import SettlementLimits, Shown, check_assertion_limit
+from server.settlement.model import Bill, Intent, Receipt, SelfPay, SelfPayKind, SettlementState
 from server.settlement.once import check_new_id
-from server.settlement.quote import claim_for
+from server.settlement.pin_free import count_payment
+from server.settlement.quote import CHINA, claim_for
+from server.settlement.self_pay.cash import Cash
+from server.settlement.self_pay.channels import SelfPays
 from server.settlement.store import QuoteRow, SettlementRow, find_settlement, insert_settlement, take_quote
 
 
@@ -41,10 +47,16 @@ class Means:
     insurer: Insurer
     assertions: Assertions
     staff_assertions: StaffAssertions
+    codes: DynamicCodes
+    family: FamilyAccounts
     audit: AuditLog
     limits: SettlementLimits
     retry_after: timedelta
     """When a terminal may ask again about a settlement in doubt."""
+    self_pays: SelfPays = field(default_factory=lambda: SelfPays(Cash()))
+    """What the self-paid part may be paid with."""
+    zone: tzinfo = CHINA
+    """Whose midnight begins a day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +69,17 @@ class Order:
     quote_id: str
     bill: Bill
     person_id: str
-    claims: AssertionClaims | None
-    """The assertion to use up; None when a card and its PIN were shown."""
+    """Who is here, and pays."""
+    claims: Shown | None
+    """The assertion or code to use up; None when a card and its PIN were shown."""
+    binding_id: str = ""
+    """Names the relative who was treated; empty when it is the payer."""
     staff: StaffClaims | None = None
     """The practitioner's assertion that is used up with it; None when there was a PIN, or no need for one."""
+    is_confirmed: bool = False
+    """Whether a PIN, or a practitioner in its place, was checked; what is not counts among the day's PIN-free."""
+    self_pay: tuple[SelfPay, ...] = ()
+    """How the self-paid part is paid; empty is cash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +88,8 @@ class Paid:
 
     row: SettlementRow
     is_new: bool
+    entitlement: Entitlement | None = None
+    """What a remote insurer may be asked with; it is in no row, and lives as long as this request."""
 
 
 def settle(connection: Connection, order: Order, means: Means) -> Paid:
@@ -89,20 +110,55 @@ def settle(connection: Connection, order: Order, means: Means) -> Paid:
     now = means.now()
     check_new_id(order.transaction_id, now=now, limits=means.limits)
     if order.claims is not None:
-        check_assertion_limit(order.bill, order.claims.amount_limit_fen)
-        means.assertions.redeem(
-            connection,
-            order.claims,
-            terminal_id=order.caller.terminal_id,
-            business_type=order.bill.business_type,
-            transaction_id=order.transaction_id,
-        )
+        _use_up(connection, order, order.claims, means)
     if order.staff is not None:
         _confirm(connection, order, order.staff, means)
-    row = _booked(connection, order, _quote_for(connection, order, now), means, now)
+    row = _booked(connection, order, _quote_for(connection, order, means, now), means, now)
+    row = _taken(connection, order, row, means, now)
     insert_settlement(connection, row)
     record(connection, means.audit, row, request_id=order.caller.request_id)
     return Paid(row, is_new=True)
+
+
+def _taken(connection: Connection, order: Order, row: SettlementRow, means: Means, now: datetime) -> SettlementRow:
+    """Take what the self-paid part is paid with, and count what no PIN stands behind; return the row that says so.
+
+    Raises:
+        PinRequiredError: the day's bound of payments without a PIN is reached.
+        SettlementError: a self-pay channel does not pay.
+    """
+    if order.self_pay:
+        means.self_pays.take(connection, row, order.self_pay, now=now)
+        taken = {pay.kind: pay.amount_fen for pay in order.self_pay}
+        row = replace(
+            row,
+            electronic_account_fen=taken.get(SelfPayKind.ELECTRONIC_ACCOUNT),
+            credit_fen=taken.get(SelfPayKind.CREDIT),
+        )
+    if order.is_confirmed:
+        return row
+    day = now.astimezone(means.zone).date()
+    payer_id = row.payer_id or order.person_id
+    if not count_payment(connection, payer_id, day=day, amount_fen=order.bill.total_fen, limits=means.limits):
+        raise PinRequiredError(
+            pin_free_fen=0, staff_may_confirm=order.claims is not None and order.claims.staff_may_confirm
+        )
+    return replace(row, pin_free_on=day)
+
+
+def _use_up(connection: Connection, order: Order, claims: Shown, means: Means) -> None:
+    """Use up the assertion or the code, if it pays this much."""
+    check_assertion_limit(order.bill, claims.amount_limit_fen)
+    if isinstance(claims, CodeClaims):
+        means.codes.redeem(connection, claims, transaction_id=order.transaction_id)
+        return
+    means.assertions.redeem(
+        connection,
+        claims,
+        terminal_id=order.caller.terminal_id,
+        business_type=order.bill.business_type,
+        transaction_id=order.transaction_id,
+    )
 
 
 def _confirm(connection: Connection, order: Order, staff: StaffClaims, means: Means) -> None:
@@ -185,12 +241,15 @@ def record(connection: Connection, audit: AuditLog, row: SettlementRow, *, reque
     )
 
 
-def _quote_for(connection: Connection, order: Order, now: datetime) -> QuoteRow:
-    """Use up the quote that the order names, if it was made for this terminal, person and bill, and still holds."""
+def _quote_for(connection: Connection, order: Order, means: Means, now: datetime) -> QuoteRow:
+    """Use up the quote that the order names, if it was made for this terminal, people and bill, and still holds."""
     quote = take_quote(connection, quote_id=order.quote_id, terminal_id=order.caller.terminal_id)
     if quote is None:
         raise QuoteUnknownError
-    if quote.person_id != order.person_id or quote.bill != order.bill:
+    treated = order.person_id
+    if order.binding_id:  # asked again: it may have been ended since the quote
+        treated = means.family.relative_of(connection, order.binding_id, holder_id=order.person_id)
+    if (quote.person_id, quote.payer_id) != (treated, order.person_id) or quote.bill != order.bill:
         raise QuoteMismatchError
     if quote.expires_at <= now:
         raise QuoteExpiredError
@@ -200,7 +259,7 @@ def _quote_for(connection: Connection, order: Order, now: datetime) -> QuoteRow:
 def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means, now: datetime) -> SettlementRow:
     """Return the row to write: settled by an insurer in house, pending for a remote one."""
     is_settled = False
-    balance, deductible, eligible = None, 0, 0
+    balance, deductible, eligible, prepaid_back = None, 0, 0, 0
     if means.insurer.is_in_house:
         booking = means.insurer.book(
             connection,
@@ -218,6 +277,7 @@ def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means,
         )
         is_settled, balance = True, booking.personal_account_balance_fen
         deductible, eligible = booking.deductible_fen, booking.eligible_fen
+        prepaid_back = booking.prepaid_back_fen
     return SettlementRow(
         transaction_id=order.transaction_id,
         terminal_id=order.caller.terminal_id,
@@ -247,4 +307,5 @@ def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means,
         chronic_disease=order.bill.chronic_disease,
         catastrophic_fen=quote.shares.catastrophic_fen,
         prepaid_fen=quote.shares.prepaid_fen,
+        prepaid_back_fen=prepaid_back,
     )

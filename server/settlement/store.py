@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from server.settlement.insurers import Booked, Claim
-from server.settlement.model import Bill, Intent, Receipt, Settlement, SettlementState, Shares
+from server.settlement.model import Bill, Intent, Receipt, SelfPay, SelfPayKind, Settlement, SettlementState, Shares
 from server.store.prepared import Prepared
 from server.store.tables.settlement import ARE_IN_DOUBT, quotes, settlements, undoings
 
@@ -68,6 +68,10 @@ class SettlementRow:
     chronic_disease: str | None = None
     catastrophic_fen: int | None = None
     prepaid_fen: int | None = None
+    prepaid_back_fen: int | None = None
+    electronic_account_fen: int | None = None
+    credit_fen: int | None = None
+    pin_free_on: date | None = None
 
     @property
     def booked(self) -> Booked:
@@ -113,7 +117,21 @@ class SettlementRow:
             shares=self._shares,
             settled_at=self.settled_at,
             personal_account_balance_fen=self.personal_account_balance_fen or 0,
+            self_pay=self.self_pay,
         )
+
+    @property
+    def self_pay(self) -> tuple[SelfPay, ...]:
+        """How the self-paid part was paid; what no other channel paid is cash."""
+        shares = self._shares
+        electronic, credit = self.electronic_account_fen or 0, self.credit_fen or 0
+        cash = shares.self_pay_fen - shares.prepaid_fen - electronic - credit
+        parts = (
+            (SelfPayKind.CASH, cash),
+            (SelfPayKind.ELECTRONIC_ACCOUNT, electronic),
+            (SelfPayKind.CREDIT, credit),
+        )
+        return tuple(SelfPay(kind=kind, amount_fen=amount) for kind, amount in parts if amount > 0)
 
     @property
     def _shares(self) -> Shares:
@@ -219,35 +237,28 @@ def move_settlement(
         )
         .values({name: getattr(value, "value", value) for name, value in changes.items()})
     )
-    return replace(row, **changes) if connection.execute(statement).rowcount == 1 else None
+    if connection.execute(statement).rowcount != 1:
+        return None
+    return replace(row, **{name: value for name, value in changes.items() if name in _COLUMNS})
 
 
-def settlements_in_doubt(connection: Connection, *, due: datetime, limit: int) -> list[str]:
-    """Return the ids of UNKNOWN settlements that are due for another try, longest overdue first."""
-    statement = (
-        select(settlements.c.transaction_id)
-        .where(ARE_IN_DOUBT, settlements.c.state == SettlementState.UNKNOWN.value, settlements.c.next_try_at <= due)
-        .order_by(settlements.c.next_try_at)
-        .limit(limit)
-    )
-    return list(connection.scalars(statement))
-
-
-def doubt_pending(connection: Connection, *, began_before: datetime | None, next_try_at: datetime) -> int:
+def doubt_pending(connection: Connection, *, now: datetime, patience: timedelta | None) -> int:
     """Turn PENDING settlements whose call nobody is waiting for any more into UNKNOWN; return how many.
 
     Args:
         connection: the transaction to write in.
-        began_before: only those; None for all.
-        next_try_at: when they are to be worked off.
+        now: the time; they are due at once.
+        patience: how long a call may take; None: none can be under way. What began further ahead of `now` than that
+            was written by a clock that has since been set back.
     """
     statement = (
         update(settlements)
         .where(ARE_IN_DOUBT, settlements.c.state == SettlementState.PENDING.value)
-        .values(state=SettlementState.UNKNOWN.value, next_try_at=next_try_at)
+        .values(state=SettlementState.UNKNOWN.value, next_try_at=now, doubt_since=now)
     )
-    if began_before is not None:
-        statement = statement.where(settlements.c.began_at < began_before)
+    if patience is not None:
+        began = settlements.c.began_at
+        statement = statement.where(or_(began < now - patience, began > now + patience))
     return connection.execute(statement).rowcount
 
 

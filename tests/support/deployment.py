@@ -23,11 +23,11 @@ from face_pipeline import portrait
 from server.config import Config, load_config
 from server.credentials.people import InsuredPerson
 from server.demo import platform as demo
-from server.demo.processes import Answer, Program, environment, program
 from server.demo.stage import Stage
 from server.issuing import issuing_keys
 from server.keyring import make_keys
 from server.listeners import Ready
+from server.programs import Answer, Program, environment, program
 from server.settlement.ledger import Account, AccountKind
 from server.wiring import Domain, build_domain
 from tests.support.models import installed_models_dir

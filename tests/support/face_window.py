@@ -22,6 +22,9 @@ from face_pipeline.template_keys import HeldKeys
 from server import convert
 from server.caller import Caller
 from server.credentials import Assertions, InsuredPerson, People
+from server.credentials.activating import ActivationAssertions
+from server.credentials.register import Register
+from server.credentials.register.local import LocalRegister
 from server.credentials.staff import StaffAssertions
 from server.faces.attendance import Attendance
 from server.faces.consents import ConsentBounds
@@ -54,6 +57,7 @@ class Window:
     people: People
     practitioners: Practitioners
     staff_assertions: StaffAssertions
+    activations: ActivationAssertions
     person: InsuredPerson
     doctor_id: str
 
@@ -109,13 +113,21 @@ def a_template(seed: int = 1) -> Template:
 
 
 @asynccontextmanager
-async def a_window(database: Database) -> AsyncIterator[Window]:
+async def a_window(database: Database, *, register: Register | None = None) -> AsyncIterator[Window]:
     clock, caller = Clock(), a_caller()
     audit = AuditLog(now=clock.now)
     index_key, data_key, templates = secrets.token_bytes(32), secrets.token_bytes(32), HeldKeys(secrets.token_bytes(32))
     key, lifetime = generate_private_key(SECP256R1()), timedelta(seconds=120)
     people = People(now=clock.now, index_key=index_key, data_key=data_key, template_keys=templates, audit=audit)
     staff = Practitioners(now=clock.now, index_key=index_key, data_key=data_key, template_keys=templates, audit=audit)
+    activations = ActivationAssertions(
+        now=clock.now,
+        signing_key=key,
+        key_id="test",
+        lifetime=lifetime,
+        data_key=data_key,
+        template_keys=templates,
+    )
     staff_assertions_ = StaffAssertions(now=clock.now, signing_key=key, key_id="test", lifetime=lifetime)
     rules = FaceRules(
         book=rule_book_from({}),
@@ -155,6 +167,8 @@ async def a_window(database: Database) -> AsyncIterator[Window]:
                 ),
                 assertions=Assertions(now=clock.now, signing_key=key, key_id="test", lifetime=lifetime),
                 staff_assertions=staff_assertions_,
+                activations=activations,
+                register=register or LocalRegister(unit_of_work=unit_of_work, people=people),
                 audit=audit,
                 now=clock.now,
                 consent=ConsentBounds(
@@ -168,6 +182,7 @@ async def a_window(database: Database) -> AsyncIterator[Window]:
             people=people,
             practitioners=staff,
             staff_assertions=staff_assertions_,
+            activations=activations,
             person=person,
             doctor_id=doctor_id,
         )

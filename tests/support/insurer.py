@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
+from datetime import date
 from enum import Enum, auto
 from typing import Literal
 
 from server.settlement.errors import InsurerRefusedError
-from server.settlement.insurers import Booking, Claim
+from server.settlement.insurers import Booking, Claim, Entitlement
 from server.settlement.model import Quotation, Shares
+from server.settlement.reconciliation.statements import Difference, DifferenceClass, StatementLine, StatementTotal
 
 OPENING_BALANCE_FEN = 100_000
 
@@ -36,6 +39,14 @@ class RemoteInsurerInMemory:
         self.booked: dict[str, Shares] = {}
         self.reversed_ids: set[str] = set()
         self.calls: list[str] = []
+        self.entitlements: list[Entitlement | None] = []
+        """What each quote and settle came with."""
+        self.days_asked: list[date] = []
+        self.only_on: dict[str, date] = {}
+        """Bookings that stand on the statement of one day alone; all others on every one."""
+        self.late_in_statements: set[str] = set()
+        """Bookings that no statement has yet."""
+        self.totals_are_wrong = False
         self.gate: asyncio.Event | None = None
         """When set, a settle waits for it before it is carried out."""
         self.settle_arrived = asyncio.Event()
@@ -47,6 +58,11 @@ class RemoteInsurerInMemory:
         """Books elsewhere."""
         return False
 
+    @property
+    def statements(self) -> "RemoteInsurerInMemory":
+        """Its own."""
+        return self
+
     def fail_next(self, call: str, *faults: Fault) -> None:
         """Let the next calls of one kind go wrong, in this order."""
         self._faults.setdefault(call, deque()).extend(faults)
@@ -57,6 +73,7 @@ class RemoteInsurerInMemory:
 
     async def quote(self, claim: Claim) -> Quotation:
         """Half of what is covered, the rest from the pocket."""
+        self.entitlements.append(claim.entitlement)
         fault = await self._meet("quote")
         fund = (claim.bill.total_fen - claim.bill.not_covered_fen) // 2
         self._lose_answer(fault)
@@ -68,8 +85,9 @@ class RemoteInsurerInMemory:
         )
         return Quotation(shares=shares)
 
-    async def settle(self, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:  # noqa: ARG002 - the port's signature
+    async def settle(self, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:
         """Book once per id, unless the id was reversed."""
+        self.entitlements.append(claim.entitlement)
         fault = await self._meet("settle")
         self.settle_arrived.set()
         if self.gate is not None:
@@ -99,6 +117,51 @@ class RemoteInsurerInMemory:
         self.reversed_ids.add(transaction_id)
         self._lose_answer(fault)
         return had_moved
+
+    async def totals_agree(self, day: date, ours: Sequence[StatementTotal]) -> bool:
+        """Compare in two numbers."""
+        fault = await self._meet("totals")
+        self.days_asked.append(day)
+        self._lose_answer(fault)
+        shares = self._stated(day).values()
+        theirs = (len(shares), sum(each.pooled_fund_fen + each.personal_account_fen for each in shares))
+        return not self.totals_are_wrong and theirs == (
+            sum(total.settlements for total in ours),
+            sum(total.pooled_fund_fen + total.personal_account_fen for total in ours),
+        )
+
+    async def differences(self, day: date, ours: Sequence[StatementLine]) -> Sequence[Difference]:
+        """Compare one by one."""
+        fault = await self._meet("details")
+        self._lose_answer(fault)
+        lines = {line.transaction_id: line for line in ours}
+        stated = self._stated(day)
+        names = sorted(lines.keys() | stated.keys())
+        found = [self._difference(name, lines.get(name), stated.get(name)) for name in names]
+        return [difference for difference in found if difference is not None]
+
+    def _stated(self, day: date) -> dict[str, Shares]:
+        return {
+            name: shares
+            for name, shares in self.booked.items()
+            if name not in self.late_in_statements and self.only_on.get(name, day) == day
+        }
+
+    @staticmethod
+    def _difference(transaction_id: str, line: StatementLine | None, shares: Shares | None) -> Difference | None:
+        theirs = None if shares is None else shares.pooled_fund_fen + shares.personal_account_fen
+        stands = line is not None and line.stands
+        ours = None if line is None else line.insured_fen if stands else 0
+        match stands, theirs:
+            case (True, None):
+                kind = DifferenceClass.OURS_ONLY
+            case (True, _) if theirs != ours:
+                kind = DifferenceClass.AMOUNT
+            case (False, int()):
+                kind = DifferenceClass.THEIRS_ONLY if line is None else DifferenceClass.STATE
+            case _:
+                return None
+        return Difference(difference_class=kind, transaction_id=transaction_id, ours_fen=ours, theirs_fen=theirs)
 
     def _booking(self) -> Booking:
         return Booking(personal_account_balance_fen=OPENING_BALANCE_FEN)

@@ -8,21 +8,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from sqlalchemy import Connection, Engine, func, insert, select
 
 from device_registry.audit.log import AuditLog
 from face_pipeline.template_keys import HeldKeys
 from server.caller import Caller
 from server.credentials import Assertions, InsuredPerson, People, Pins
+from server.credentials.activation import Credentials
+from server.credentials.codes import DynamicCodes
+from server.credentials.family import FamilyAccounts
 from server.credentials.identity import checksum
 from server.credentials.staff import StaffAssertions
 from server.settlement import (
     Account,
     AccountKind,
-    BareIdNumber,
+    Authorization,
     Bill,
-    CardAuthorization,
     FaceAuthorization,
     Ledger,
     Quote,
@@ -32,8 +34,13 @@ from server.settlement import (
     SettlementLimits,
 )
 from server.settlement.insurers import Insurer
-from server.settlement.insurers.local import LocalInsurer
-from server.settlement.insurers.rules import load_rules
+from server.settlement.insurers.local import LocalInsurer, load_rules
+from server.settlement.quote import CHINA
+from server.settlement.self_pay.cash import Cash
+from server.settlement.self_pay.channels import SelfPays
+from server.settlement.self_pay.credit import CreditLines
+from server.settlement.self_pay.electronic_account import ElectronicAccount
+from server.settlement.self_pay.policy import SelfPayPolicy
 from server.store.tables.people import face_assertions
 from server.store.tables.settlement import benefit_years
 from server.store.unit_of_work import UnitOfWork
@@ -92,12 +99,21 @@ class Money:
     people: People
     assertions: Assertions
     staff_assertions: StaffAssertions
+    credentials: Credentials
+    codes: DynamicCodes
+    family: FamilyAccounts
     pins: Pins
     audit: AuditLog
     ledger: Ledger
     insurer: Insurer
     limits: SettlementLimits
+    credit: CreditLines
+    self_pays: SelfPays
     person: InsuredPerson
+    signing_key: EllipticCurvePrivateKey
+    data_key: bytes
+    template_keys: HeldKeys
+    lifetime: timedelta
     caller: Caller = field(default_factory=a_caller)
 
     def an_id(self) -> str:
@@ -133,7 +149,7 @@ class Money:
         )
         return FaceAuthorization(assertion=issued.token, pin=pin, staff_assertion=staff_assertion)
 
-    async def a_quote(self, bill: Bill, authorization: FaceAuthorization | CardAuthorization | BareIdNumber) -> Quote:
+    async def a_quote(self, bill: Bill, authorization: Authorization) -> Quote:
         """Ask for a quote."""
         return await self.desk.pre_settle(self.caller, bill, authorization)
 
@@ -162,20 +178,30 @@ class Money:
         chain = await self.unit_of_work.read(self.audit.verify)
         return report.is_sound and chain.broken_at is None
 
-    def resolver(self, *, policy: ResolverPolicy, insurer: Insurer | None = None, **callbacks: object) -> Resolver:
+    def resolver(
+        self,
+        *,
+        policy: ResolverPolicy,
+        insurer: Insurer | None = None,
+        insurer_timeout: timedelta = timedelta(seconds=1),
+        **callbacks: object,
+    ) -> Resolver:
         """Return a resolver over the same database."""
         return Resolver(
             unit_of_work=self.unit_of_work,
             now=self.clock.now,
             insurer=insurer or self.insurer,
             audit=self.audit,
-            insurer_timeout=timedelta(seconds=1),
+            self_pays=self.self_pays,
+            insurer_timeout=insurer_timeout,
             policy=policy,
             jitter=lambda: 0.0,
             **callbacks,  # type: ignore[arg-type] # passed through by name
         )
 
-    def another_desk(self, insurer: Insurer) -> SettlementDesk:
+    def another_desk(
+        self, insurer: Insurer, *, insurer_timeout: timedelta = timedelta(milliseconds=200)
+    ) -> SettlementDesk:
         """Return a second desk over the same database: the process after a crash, or another insurer."""
         return SettlementDesk(
             unit_of_work=self.unit_of_work,
@@ -183,13 +209,17 @@ class Money:
             people=self.people,
             assertions=self.assertions,
             staff_assertions=self.staff_assertions,
+            credentials=self.credentials,
+            codes=self.codes,
+            family=self.family,
             pins=self.pins,
             insurer=insurer,
             audit=self.audit,
             limits=self.limits,
+            self_pays=self.self_pays,
             quote_lifetime=timedelta(minutes=10),
             site_kind=lambda _connection, _site_id: "HOSPITAL",
-            insurer_timeout=timedelta(milliseconds=200),
+            insurer_timeout=insurer_timeout,
         )
 
 
@@ -201,6 +231,8 @@ async def a_settlement_desk(
     fund_fen: int = 100_000_000,
     personal_account_fen: int = 5_000,
     deductible_used: bool = True,
+    limits: SettlementLimits | None = None,
+    credit_policy: SelfPayPolicy | None = None,
 ) -> AsyncIterator[Money]:
     """Run a desk for the length of a test, with one insured person who has a card, a PIN and some money.
 
@@ -209,21 +241,26 @@ async def a_settlement_desk(
         insurer: the `local` one when None.
         fund_fen: what the pooled fund of the region holds.
         personal_account_fen: what the person's account holds.
+        limits: the default ones when None.
+        credit_policy: the default one when None.
         deductible_used: start with this year's deductible behind the person, so that the fund pays.
     """
     clock = Clock()
     audit, ledger = AuditLog(now=clock.now), Ledger(now=clock.now)
-    data_key = secrets.token_bytes(32)
+    data_key, template_keys = secrets.token_bytes(32), HeldKeys(secrets.token_bytes(32))
     people = People(
         now=clock.now,
         index_key=secrets.token_bytes(32),
         data_key=data_key,
-        template_keys=HeldKeys(secrets.token_bytes(32)),
+        template_keys=template_keys,
         audit=audit,
     )
     signing_key, lifetime = generate_private_key(SECP256R1()), timedelta(seconds=120)
     assertions = Assertions(now=clock.now, signing_key=signing_key, key_id="test", lifetime=lifetime)
     staff_assertions = StaffAssertions(now=clock.now, signing_key=signing_key, key_id="test", lifetime=lifetime)
+    credentials = Credentials(now=clock.now, data_key=data_key, audit=audit)
+    codes = DynamicCodes(now=clock.now, signing_key=signing_key, key_id="test", lifetime=timedelta(seconds=30))
+    family = FamilyAccounts(now=clock.now, zone=CHINA, audit=audit)
     async with a_unit_of_work(engine) as unit_of_work:
         pins = Pins(
             unit_of_work=unit_of_work,
@@ -232,8 +269,10 @@ async def a_settlement_desk(
             attempts_max=3,
             lock_for=timedelta(minutes=30),
         )
-        insurer = insurer or LocalInsurer(rules=load_rules(), ledger=ledger)
-        limits = SettlementLimits()
+        insurer = insurer or LocalInsurer(rules=load_rules(), ledger=ledger, now=clock.now, zone=CHINA)
+        credit = CreditLines(
+            ledger=ledger, audit=audit, now=clock.now, zone=CHINA, policy=credit_policy or SelfPayPolicy()
+        )
 
         def furnish(connection: Connection) -> InsuredPerson:
             person = people.add(
@@ -245,6 +284,9 @@ async def a_settlement_desk(
                 pin=PIN,
                 template=None,
                 actor="operator:test",
+            )
+            credentials.activate(
+                connection, person_id=person.person_id, identity_digest=b"0" * 32, actor="operator:test", request_id=""
             )
             if fund_fen:
                 fund = Account(AccountKind.POOLED_FUND, REGION)
@@ -263,12 +305,21 @@ async def a_settlement_desk(
             people=people,
             assertions=assertions,
             staff_assertions=staff_assertions,
+            credentials=credentials,
+            codes=codes,
+            family=family,
             pins=pins,
             audit=audit,
             ledger=ledger,
             insurer=insurer,
-            limits=limits,
+            limits=limits or SettlementLimits(),
+            credit=credit,
+            self_pays=SelfPays(Cash(), ElectronicAccount(ledger=ledger), credit),
             person=person,
+            signing_key=signing_key,
+            data_key=data_key,
+            template_keys=template_keys,
+            lifetime=lifetime,
         )
         money.desk = money.another_desk(insurer)
         if deductible_used and insurer.is_in_house:

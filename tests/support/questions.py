@@ -13,11 +13,16 @@ from shualian.terminal.v1 import settlement_pb2, settlement_pb2_grpc
 UNKNOWN_ID = "0198b5ac-1111-7111-8111-111111111111"
 
 
-async def looked_up(channel: grpc.aio.Channel, transaction_id: str = UNKNOWN_ID) -> grpc.aio.AioRpcError:
+async def looked_up(
+    channel: grpc.aio.Channel, transaction_id: str = UNKNOWN_ID, *, accept_language: str = ""
+) -> grpc.aio.AioRpcError:
     """Ask for a settlement that is not there; return the refusal."""
     stub = settlement_pb2_grpc.SettlementServiceStub(channel)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await stub.GetSettlement(settlement_pb2.GetSettlementRequest(transaction_id=transaction_id))
+        await stub.GetSettlement(
+            settlement_pb2.GetSettlementRequest(transaction_id=transaction_id),
+            metadata=(("accept-language", accept_language),) if accept_language else (),
+        )
     return caught.value
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from server.demo.processes import program
+from server.programs import program
 from tests.support.deployment import SECONDS_MAX, Deployment
 
 FOLDER = Path(__file__).parents[2] / "docs" / "runbooks"

@@ -13,7 +13,7 @@ from cryptography import x509
 from mock_terminal.errors import StateError
 from mock_terminal.folder import Folder
 from mock_terminal.keystore import Identity
-from server.demo.processes import Answer, Program
+from server.programs import Answer, Program
 from tests.support.deployment import (
     SECONDS_MAX,
     Box,

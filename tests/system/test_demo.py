@@ -111,6 +111,19 @@ def test_i02_the_revoked_terminal_lost_its_stream_within_one_second(
 
 
 @pytest.mark.timeout(SECONDS_MAX + 10)
+def test_i05_a_lost_answer_of_the_insurer_ends_settled_once_on_both_books(
+    demo: tuple[int, dict[str, dict[str, Any]], Path],
+) -> None:
+    _, lines, kept = demo
+
+    healed = lines["healed"]
+    assert (healed["state"], healed["tried"][0], healed["tried"][-1]) == ("SETTLED", "NO_ANSWER", "SETTLED")
+    with closing(sqlite3.connect(kept / "far-away" / "core-books.sqlite")) as books:
+        booked = books.execute("SELECT state, fund_fen FROM settlements").fetchall()
+    assert booked == [("SETTLED", healed["pooled_fund_fen"])]
+
+
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_i07_nothing_personal_is_left_in_clear_in_what_the_platform_wrote(
     demo: tuple[int, dict[str, dict[str, Any]], Path],
 ) -> None:
@@ -118,14 +131,16 @@ def test_i07_nothing_personal_is_left_in_clear_in_what_the_platform_wrote(
 
     from server.demo.stage import CARD_NUMBER, DOCTOR_NAME, ID_NUMBER, PERSON_NAME  # noqa: PLC0415 - the example of this test alone
 
-    written = [path for path in (*(kept / "platform").rglob("*"), kept / "platform.log") if path.is_file()]
+    logs = [kept / f"{role}.log" for role in ("platform", "second platform", "core")]
+    folders = [kept / "platform", kept / "far-away" / "platform"]
+    written = [path for path in (*logs, *(each for folder in folders for each in folder.rglob("*"))) if path.is_file()]
     found = [
         (path.name, secret)
         for path in written
         for secret in (CARD_NUMBER, ID_NUMBER, PERSON_NAME, DOCTOR_NAME)
         if secret.encode() in path.read_bytes()
     ]
-    assert len(written) >= 8
+    assert len(written) >= 16
     assert found == []
 
 

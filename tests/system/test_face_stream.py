@@ -18,7 +18,12 @@ from tests.support.deployment import SECONDS_MAX, Deployment, a_terminal, eventu
 from tests.support.platform import EnrolledTerminal, refusal
 from tests.support.visitors import LIN, MA, at, face_session, frame, frames_at_rest, start
 
-OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
+OTHER_WAYS = [
+    face_pb2.PAYMENT_WAY_DYNAMIC_CODE,
+    face_pb2.PAYMENT_WAY_CARD_AND_PIN,
+    face_pb2.PAYMENT_WAY_FAMILY_ACCOUNT,
+    face_pb2.PAYMENT_WAY_COUNTER,
+]
 BAD_FRAMES = 12  # more than the ten that are forgiven
 MEMORY_GROWTH_BYTES_MAX = 200_000_000  # a bomb decoded would take 1.2 GB
 

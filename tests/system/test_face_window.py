@@ -103,4 +103,4 @@ async def test_i09_pictures_screens_and_a_virtual_camera_are_refused_and_nothing
     # The last but one is the honest session that the virtual camera recorded.
     for decision in (*decisions[:-2], decisions[-1]):
         assert (decision["person"], decision["challenge_passed"]) == (None, False)
-        assert decision["other_ways"] == ["CARD_AND_PIN", "COUNTER"]
+        assert decision["other_ways"] == ["DYNAMIC_CODE", "CARD_AND_PIN", "FAMILY_ACCOUNT", "COUNTER"]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from device_registry.authority.certificates import fingerprint_from_der
 from mock_terminal.folder import Folder
 from mock_terminal.plant import Plant
-from server.demo.processes import Answer, Program
+from server.programs import Answer, Program
 from tests.support.clock import Clock
 from tests.support.deployment import SECONDS_MAX, Box, Deployment
 from tests.support.factory import MADE_AT

@@ -9,7 +9,7 @@ import pytest
 
 from mock_terminal.journal import EntryState, Journal
 from mock_terminal.leaving import Exit
-from server.demo.processes import Answer, Program
+from server.programs import Answer, Program
 from tests.support.deployment import (
     ACCOUNT_FEN,
     SECONDS_MAX,

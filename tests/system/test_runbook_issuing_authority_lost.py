@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mock_terminal.leaving import Exit
-from server.demo.processes import Answer, Program
+from server.programs import Answer, Program
 from tests.support.company import a_box_that_trusts, a_company, enrolled, write_server_certificate
 from tests.support.deployment import SECONDS_MAX, Box, Deployment, a_deployment, a_registered_box, eventually
 from tests.support.runbook import Runbook, at_the_same_ports, the_runbook, told

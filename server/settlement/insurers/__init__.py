@@ -6,12 +6,14 @@ or it is far away, and then a settlement is written down before it is asked (PEN
 """
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, Protocol
 
 from sqlalchemy import Connection
 
 from server.settlement.model import Bill, Quotation, Shares
+from server.settlement.reconciliation.statements import Statements
 
 
 class EntitlementKind(StrEnum):
@@ -63,6 +65,10 @@ class Booking:
     """What the bill used up of the year's deductible, where we keep count."""
     eligible_fen: int = 0
     """What it added to the year's eligible expense, where we keep count."""
+    prepaid_back_fen: int = 0
+    """What was left of the prepayments of a stay, and given back."""
+    booked_at: datetime | None = None
+    """When a remote insurer booked it, by its own clock: a statement counts it on that day. None: as we hear of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,11 @@ class RemoteInsurer(Protocol):
     @property
     def is_in_house(self) -> Literal[False]:
         """Tells the two shapes apart."""
+        ...
+
+    @property
+    def statements(self) -> Statements:
+        """Its statements of each day, for the reconciliation."""
         ...
 
     async def quote(self, claim: Claim) -> Quotation:

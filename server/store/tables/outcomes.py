@@ -1,6 +1,6 @@
 """How face sessions ended, terminal by terminal, and what cameras promised: for the fleet checks."""
 
-from sqlalchemy import Column, Index, Integer, Table
+from sqlalchemy import Column, Date, Index, Integer, String, Table
 
 from device_registry.tables import UtcTime, Uuid, metadata
 
@@ -15,9 +15,21 @@ face_hours = Table(
     Column("sessions", Integer, nullable=False),  # that came to a decision
     Column("attacks", Integer, nullable=False),  # of them, suspected
     Column("seals_broken", Integer, nullable=False),
+    # Of them, those that nobody could pay with.
+    Column("failed", Integer, nullable=False, server_default="0"),
+    # Beside them: people who did not agree to be looked at.
+    Column("refused", Integer, nullable=False, server_default="0"),
     Column("last_attack_at", UtcTime),
     Column("last_seal_broken_at", UtcTime),
     Index("ix_face_hours_hour", "hour"),
+)
+
+site_ways = Table(
+    "site_ways",
+    metadata,
+    Column("site_id", Uuid, primary_key=True),
+    Column("way", String(16), primary_key=True),  # CARD or CODE: what was shown there beside faces
+    Column("last_on", Date, nullable=False),  # UTC
 )
 
 face_cameras = Table(

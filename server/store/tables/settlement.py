@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -89,6 +90,18 @@ settlements = Table(
     Column("chronic_disease", String(32)),
     Column("catastrophic_fen", BigInteger),
     Column("prepaid_fen", BigInteger),
+    # What was left of the prepayments of a stay and was given back.
+    Column("prepaid_back_fen", BigInteger),
+    # Of the self-paid part; what is left of it is cash. None: nothing.
+    Column("electronic_account_fen", BigInteger),
+    Column("credit_fen", BigInteger),
+    # The day on which it counts among the payer's payments without a PIN; None: it does not.
+    Column("pin_free_on", Date),
+    # Only of settlements that were in doubt: since when they are, until when somebody works on it, and when an operator
+    # last asked for further tries.
+    Column("doubt_since", UtcTime),
+    Column("leased_until", UtcTime),
+    Column("retried_at", UtcTime),
     # Only the few in doubt are in the index; a settlement that goes well never touches it.
     Index(
         "ix_settlements_in_doubt",
@@ -96,6 +109,9 @@ settlements = Table(
         sqlite_where=ARE_IN_DOUBT,
         postgresql_where=ARE_IN_DOUBT,
     ),
+    # A day of one terminal, and a day of all: what is compared in the evening.
+    Index("ix_settlements_day_of_terminal", "terminal_id", "settled_at"),
+    Index("ix_settlements_day", "settled_at"),
 )
 
 undoings = Table(
@@ -146,6 +162,11 @@ benefit_years = Table(
     Column("deductible_used_fen", BigInteger, nullable=False),
     Column("eligible_used_fen", BigInteger, nullable=False),
     Column("fund_used_fen", BigInteger, nullable=False),
+    # A replica of the release before leaves these out: it knows neither stays nor diseases nor the catastrophic tier.
+    # Deductible and eligible expense of what counts in a pot of its own (benefit_pots).
+    Column("covered_apart_fen", BigInteger, nullable=False, server_default="0"),
+    # Of what the fund paid: the catastrophic tier.
+    Column("catastrophic_used_fen", BigInteger, nullable=False, server_default="0"),
     CheckConstraint("deductible_used_fen >= 0 AND eligible_used_fen >= 0 AND fund_used_fen >= 0", name="not_negative"),
     sqlite_with_rowid=False,
 )

@@ -10,9 +10,9 @@ from rich.console import Console
 
 from server.demo.narrator import JsonNarrator, StoryTeller
 from server.demo.play import play
-from server.demo.processes import StepFailedError, ask, environment, program
 from server.demo.stage import Stage, Told
 from server.demo.story import STEPS, Step
+from server.programs import StepFailedError, ask, environment, program
 
 
 def step(name: str, body: Callable[[Stage], Told]) -> Step:
@@ -119,4 +119,4 @@ def test_the_story_has_the_steps_that_were_promised() -> None:
     assert len(set(names)) == len(names)
     assert names[:2] == ["models", "authority"]
     assert names.index("maker") < names.index("registered") < names.index("enrolled")
-    assert names[-4:] == ["next_authority", "rotated", "revoked", "books"]
+    assert names[-5:] == ["next_authority", "rotated", "revoked", "healed", "books"]

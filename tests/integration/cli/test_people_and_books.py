@@ -191,3 +191,46 @@ def test_a_command_on_the_local_books_does_not_pretend_to_ask_a_server(ask: Ask)
 
     assert refused.code == ExitCode.USAGE
     assert "without --server" in refused.json["error"]["next"]
+
+
+@pytest.mark.usefixtures("site")
+def test_credit_is_approved_listed_and_stopped_and_an_electronic_account_topped_up(ask: Ask, tmp_path: Path) -> None:
+    person_id = add_person(ask, tmp_path).json["person_id"]
+
+    topped_up = ask("ledger", "top-up", "--person", person_id, "--amount-fen", "5000", "--reference", "t-1", "--json")
+    again = ask("ledger", "top-up", "--person", person_id, "--amount-fen", "5000", "--reference", "t-1", "--json")
+    nobody = ask("credit", "approve", "x", "--limit-fen", "100", "--json")
+    approved = ask("credit", "approve", person_id, "--limit-fen", "80000", "--days", "14", "--json")
+    too_high = ask("credit", "approve", person_id, "--limit-fen", "500001", "--json")
+    unowed = ask("credit", "repay", person_id, "--amount-fen", "1", "--json")
+    stopped = ask("credit", "stop", person_id, "--json")
+    listed = ask("credit", "list", "--json")
+
+    assert topped_up.json["balance_fen"] == 5_000
+    assert [reply.code for reply in (again, nobody, too_high, unowed)] == [ExitCode.REFUSED] * 4
+    assert (approved.json["available_fen"], approved.json["pay_within_days"]) == (80_000, 14)
+    assert stopped.json["is_stopped"]
+    assert [line["person_id"] for line in listed.json["lines"]] == [person_id]
+    assert ask("credit", "list", "--overdue", "--json").json["lines"] == []
+    assert ask("credit", "show", person_id, "--json").json["debts"] == []
+    assert ask("ledger", "verify", "--json").json["ok"]
+    assert "credit.approved" in ask("audit", "list", "--json").out
+
+
+@pytest.mark.usefixtures("site")
+def test_a_credential_is_shown_and_ended_by_an_operator_with_a_reason(ask: Ask, tmp_path: Path) -> None:
+    person_id = add_person(ask, tmp_path).json["person_id"]
+    credential_id = "01980000-0000-7000-8000-00000000c001"
+    never = ask("person", "end-credential", person_id, "--reason", "phone lost", "--json")
+    with closing(sqlite3.connect(tmp_path / "data" / "shualian.sqlite")) as database:
+        values = (credential_id, person_id, "ACTIVE", b"0" * 32, 1_700_000_000_000_000)
+        database.execute("INSERT INTO credentials VALUES (?, ?, ?, ?, ?, NULL)", values)
+        database.commit()
+
+    shown = ask("person", "credentials", person_id, "--json")
+    ended = ask("person", "end-credential", person_id, "--reason", "phone lost", "--json")
+
+    assert never.code == ExitCode.REFUSED
+    assert [row["state"] for row in shown.json["credentials"]] == ["ACTIVE"]
+    assert ended.code == ExitCode.OK
+    assert [row["state"] for row in ask("person", "credentials", person_id, "--json").json["credentials"]] == ["ENDED"]

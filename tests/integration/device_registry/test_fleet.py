@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, event, insert, select, update
 
 from device_registry import Site, Terminal, TerminalClass, TerminalState
 from device_registry.errors import FieldInvalidError
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
 from device_registry.fleet.finding import FindingFilter, FindingKind, FindingState, Mitigation, Severity
 from device_registry.fleet.findings import Findings
 from device_registry.fleet.fleet import Fleet, FleetReport
@@ -43,6 +43,10 @@ class Uses:
     def lesser_cameras(self, connection: Connection) -> Mapping[str, CameraPast]:  # noqa: ARG002 - as above
         """Return what the test wrote down."""
         return self.cameras
+
+    def face_only(self, connection: Connection, *, since: datetime) -> Mapping[str, FaceOnlySeen]:  # noqa: ARG002 - as above
+        """Return nothing: every site takes cards."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

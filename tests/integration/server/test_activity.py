@@ -6,8 +6,11 @@ from pathlib import Path
 from sqlalchemy import Connection, insert
 
 from device_registry import Site, Terminal
+from device_registry.fleet.attacks import FaceOnlySeen
 from device_registry.fleet.places import SitePlaces
 from server.activity import FleetActivity, first_id_of
+from server.faces.outcomes import note_refusal
+from server.store.tables.outcomes import site_ways
 from server.store.tables.people import consents
 from server.store.tables.settlement import settlements
 from tests.support.builders import OPERATOR, RegistryBench, a_registry, a_site, a_terminal
@@ -90,3 +93,26 @@ def test_what_is_long_ago_or_at_a_site_without_hours_is_not_asked_for(database: 
         uses = FleetActivity().last_uses(connection, since=now - 6 * HOUR)
 
     assert uses == {}
+
+
+def test_a_site_where_faces_are_refused_and_nothing_else_is_shown_stands_out(
+    database: Database, tmp_path: Path
+) -> None:
+    bench = a_registry(tmp_path)
+    now, activity = bench.clock.now(), FleetActivity()
+    with database.engine.begin() as connection:
+        bad, good = (a_site(connection, bench.registry) for _ in range(2))
+        first, second, fair = (a_terminal(connection, bench.registry, site=site) for site in (bad, bad, good))
+        for terminal in (first, first, second, fair):
+            note_refusal(connection, terminal_id=terminal.terminal_id, at=now)
+        note_refusal(connection, terminal_id=first.terminal_id, at=now - timedelta(days=8))
+        connection.execute(insert(site_ways).values(site_id=good.site_id, way="CODE", last_on=now.date()))
+        last_week = (now - timedelta(days=8)).date()
+        connection.execute(insert(site_ways).values(site_id=bad.site_id, way="CARD", last_on=last_week))
+
+        seen = activity.face_only(connection, since=now - timedelta(days=7))
+
+    assert seen == {
+        first.terminal_id: FaceOnlySeen(refused_consents=2, failed_faces=0, at_site=3),
+        second.terminal_id: FaceOnlySeen(refused_consents=1, failed_faces=0, at_site=3),
+    }

@@ -179,8 +179,16 @@ async def test_i12_a_bare_id_number_is_refused_with_the_ways_that_work(
 
     found = refusal(caught.value)
     assert (found.code, found.reason) == (grpc.StatusCode.PERMISSION_DENIED, "AUTHORIZATION_MISSING")
-    assert found.metadata["ways"] == "face,card_with_pin,counter"
+    assert found.metadata["ways"] == "face,dynamic_code,card_with_pin,family_account,counter"
     assert running.counted("authorizations_total", way="BARE_ID_NUMBER", outcome="REFUSED") == 1
+
+
+async def test_what_the_cashier_reads_comes_in_the_language_that_was_asked_for(terminal: EnrolledTerminal) -> None:
+    async with terminal.channel() as channel:
+        told = [refusal(await looked_up(channel, accept_language=each)).cashier for each in ("", "en-US,en")]
+
+    assert told[0] == "这台终端没有这笔交易，请核对交易号"
+    assert told[1] == "This terminal has no such transaction; please check its number"
 
 
 async def test_i11_calls_over_the_rate_are_refused_with_a_time_to_come_back_and_others_are_not() -> None:

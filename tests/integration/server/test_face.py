@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
@@ -35,7 +36,12 @@ from tests.support.visitors import (
     start,
 )
 
-OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
+OTHER_WAYS = [
+    face_pb2.PAYMENT_WAY_DYNAMIC_CODE,
+    face_pb2.PAYMENT_WAY_CARD_AND_PIN,
+    face_pb2.PAYMENT_WAY_FAMILY_ACCOUNT,
+    face_pb2.PAYMENT_WAY_COUNTER,
+]
 
 
 async def test_a_living_person_is_matched_and_gets_an_assertion(
@@ -109,6 +115,25 @@ async def test_i08_a_refused_consent_ends_politely_with_other_ways_and_no_frame_
     people = await running.write(lambda connection: connection.scalars(text("SELECT person_id FROM consents")).all())
     assert people == [None]
     assert running.counted("face_frames_total", result="LOOKED_AT") == 0
+
+
+async def test_where_faces_are_not_used_nobody_is_asked_or_looked_at_and_the_other_ways_are_offered(
+    tmp_path: Path,
+) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[places]\nsite_kinds = ["PHARMACY"]\n', encoding="utf-8")
+    async with a_platform(face={"rules": rules}) as running:
+        terminal = await an_enrolled_terminal(running)
+        async with terminal.channel() as channel:
+            call = face_call(channel)
+            await call.write(start(LIN))
+            refused = refusal(await call.refused())
+
+        assert refused.reason == "FACE_NOT_HERE"
+        assert refused.metadata["other_ways"] == "DYNAMIC_CODE,CARD_AND_PIN,FAMILY_ACCOUNT,COUNTER"
+        consents = await running.write(lambda connection: connection.scalar(text("SELECT count(*) FROM consents")))
+        assert consents == 0
+        assert running.counted("face_frames_total", result="LOOKED_AT") == 0
 
 
 async def test_i08_consent_is_on_record_before_the_terminal_is_asked_for_frames(

@@ -16,8 +16,10 @@ from server.faces.errors import (
     ConsentStaleError,
     ConsentTextUnknownError,
 )
-from server.store.tables.outcomes import face_hours
+from server.faces.other_ways import PAYMENT_WAYS
+from server.store.tables.outcomes import face_hours, site_ways
 from server.store.tables.people import consents, face_assertions
+from server.ways_seen import WaysSeen
 from shualian.terminal.v1 import face_pb2
 from tests.support.face_window import (
     Window,
@@ -88,7 +90,7 @@ async def test_i09_after_a_suspected_spoof_nobody_is_named_and_other_ways_are_of
     assert not decision.assertion
     assert not decision.HasField("person")
     assert decision.amount_limit_fen == 0
-    assert list(decision.other_ways) == [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
+    assert list(decision.other_ways) == list(PAYMENT_WAYS)
 
 
 async def test_a_face_found_among_many_is_named_when_the_second_factor_has_settled_it(window: Window) -> None:
@@ -194,6 +196,24 @@ async def test_the_fleet_checks_hear_of_attacks_broken_seals_and_a_lesser_camera
 
     await decided(window, solid, claimant, a_verdict())
     assert await window.unit_of_work.read(activity.lesser_cameras) == {}
+
+
+async def test_who_needs_another_way_than_their_face_is_counted_and_which_ways_a_site_takes(window: Window) -> None:
+    claimant = Claimant(person=window.person)
+    ways = WaysSeen(unit_of_work=window.unit_of_work, now=window.clock.now)
+
+    await decided(window, window.start(), claimant, a_verdict())
+    await decided(window, window.start(), claimant, a_verdict(Outcome.NOT_MATCHED))
+    for _ in range(2):
+        await window.desk.consent_refused(window.caller, a_session(window), window.start())
+    for _ in range(2):
+        await ways.note(window.caller.site_id, "CARD")
+    window.clock.advance(timedelta(days=1))
+    await ways.note(window.caller.site_id, "CARD")
+
+    counts = select(face_hours.c.sessions, face_hours.c.failed, face_hours.c.refused)
+    assert await window.rows(counts) == [(2, 1, 2)]
+    assert await window.rows(select(site_ways)) == [(window.caller.site_id, "CARD", window.clock.now().date())]
 
 
 async def test_what_no_fleet_check_looks_at_any_more_is_forgotten(window: Window) -> None:

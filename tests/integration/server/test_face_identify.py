@@ -6,10 +6,19 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from server.config import GalleryScope
+from server.faces.errors import GalleryOverfullError
 from shualian.terminal.v1 import face_pb2
 from tests.support.conversation import face_call
 from tests.support.deployment import eventually
-from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal, refusal
+from tests.support.platform import (
+    EnrolledTerminal,
+    RunningPlatform,
+    a_platform,
+    a_registered_terminal,
+    an_enrolled_terminal,
+    refusal,
+)
 from tests.support.visitors import LIN, MA, PHONE, Seen, Visitor, face_session, insured, start
 
 WRONG = face_pb2.SecondFactor(kind=face_pb2.SECOND_FACTOR_KIND_PHONE_LAST_FOUR, value="0000")
@@ -113,6 +122,28 @@ async def test_a_terminal_that_guesses_too_much_identifies_nobody_for_a_while() 
             assert refused.reason == "FACE_TRIES_SPENT"
             assert refused.retry_after
             assert refused.metadata["other_ways"] == "CARD_AND_PIN,COUNTER"
+
+
+def is_overfull(running: RunningPlatform) -> bool:
+    try:
+        running.platform.galleries.refuse_unable(site_id="", region="330100")
+    except GalleryOverfullError:
+        return True
+    return False
+
+
+async def test_where_nobody_could_be_found_nobody_is_looked_at() -> None:
+    async with a_platform(face={"gallery_people_max": 1, "gallery_scope": GalleryScope.REGION}) as running:
+        terminal = await a_terminal_that_knows_lin(running)
+        elsewhere = await a_registered_terminal(running, serial_number="SL-0002")
+        await insured(running, MA, site_id=elsewhere.site_id)
+
+        await eventually(lambda: is_overfull(running))
+        async with terminal.channel() as channel:
+            call = face_call(channel)
+            await call.write(looks_for(LIN))
+
+            assert refusal(await call.refused()).reason == "GALLERY_OVERFULL"
 
 
 async def test_nobody_who_says_nothing_is_identified() -> None:

@@ -31,7 +31,12 @@ from tests.support.visitors import (
     unmoved,
 )
 
-OTHER_WAYS = [face_pb2.PAYMENT_WAY_CARD_AND_PIN, face_pb2.PAYMENT_WAY_COUNTER]
+OTHER_WAYS = [
+    face_pb2.PAYMENT_WAY_DYNAMIC_CODE,
+    face_pb2.PAYMENT_WAY_CARD_AND_PIN,
+    face_pb2.PAYMENT_WAY_FAMILY_ACCOUNT,
+    face_pb2.PAYMENT_WAY_COUNTER,
+]
 
 
 @pytest.fixture

@@ -5,18 +5,35 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from device_registry import HeartbeatReport, TerminalState
 from device_registry.model import ReceivedHeartbeat
 from monitoring.metrics import Metrics
 from server.health import Health, database_check
 from server.live.survey import Survey
+from server.settlement.model import Intent, SettlementState
+from server.settlement.reconciliation.items import see
+from server.settlement.reconciliation.judging import Judged, Proposal
+from server.settlement.reconciliation.statements import Difference, DifferenceClass
+from server.settlement.store import SettlementRow, insert_settlement
+from server.store.tables.settlement import settlements
 from tests.support.builders import RegistryBench, a_heartbeat, a_registry, a_site, a_terminal
 from tests.support.database import a_database, a_unit_of_work
+from tests.support.money import an_id
 from tests.support.platform import a_platform
 
-JOBS = ("EVENTS", "SWEEP", "SILENCE", "PRESENCE", "READINESS", "RESOLVER", "SERVER_CERTIFICATE", "SURVEY")
+JOBS = (
+    "EVENTS",
+    "SWEEP",
+    "SILENCE",
+    "PRESENCE",
+    "READINESS",
+    "RESOLVER",
+    "RECONCILIATION",
+    "SERVER_CERTIFICATE",
+    "SURVEY",
+)
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -75,6 +92,52 @@ async def test_a_fleet_of_more_than_a_thousand_is_counted_whole(tmp_path: Path) 
     assert (first, conditions, overdue) == ([1_100, 3, 1], [1, 1], 0)
     assert counted(metrics, "certificates_renewal_overdue") == 3
     assert counted(metrics, "certificate_days_to_expiry_bucket", le="5") == 3
+
+
+async def test_what_is_in_doubt_and_what_differs_is_counted_with_the_age_of_the_oldest(tmp_path: Path) -> None:
+    bench, metrics = a_registry(tmp_path), Metrics()
+    now, minute = bench.clock.now(), timedelta(minutes=1)
+
+    def in_doubt(connection: Connection) -> None:
+        """A settlement that is tried, a reversal of last week's that was given up on, and a difference."""
+        for intent, began, since, next_try_at in (
+            (Intent.SETTLE, now - minute, now - minute, now),
+            (Intent.REVERSE, now - timedelta(days=7), now - 2 * minute, None),
+        ):
+            row = SettlementRow(
+                transaction_id=an_id(began),
+                terminal_id=an_id(began),
+                state=SettlementState.UNKNOWN,
+                intent=intent,
+                began_at=began,
+                next_try_at=next_try_at,
+            )
+            insert_settlement(connection, row)
+            changed = update(settlements).where(settlements.c.transaction_id == row.transaction_id)
+            connection.execute(changed.values(doubt_since=since))
+        difference = Difference(
+            difference_class=DifferenceClass.AMOUNT, transaction_id=None, reference="4711", ours_fen=1, theirs_fen=2
+        )
+        found = [Judged(difference=difference, proposal=Proposal.PERSON)]
+        see(connection, now.date(), found, now=now - 3 * minute)
+
+    async with a_unit_of_work(a_database(tmp_path)) as unit_of_work:
+        await unit_of_work.write(in_doubt)
+        survey = Survey(
+            unit_of_work=unit_of_work,
+            registry=bench.registry,
+            metrics=metrics,
+            now=bench.clock.now,
+            certificate_lifetime=timedelta(days=30),
+        )
+        await survey.take()
+
+    assert [counted(metrics, "settlement_doubts", intent=intent) for intent in Intent] == [1, 0, 1]
+    assert counted(metrics, "settlements_unknown") == 2
+    assert counted(metrics, "settlement_dead_letters") == 1
+    assert counted(metrics, "settlement_unknown_age_seconds") == 120
+    assert [counted(metrics, "reconciliation_items", difference=kind) for kind in DifferenceClass] == [0, 0, 1, 0]
+    assert counted(metrics, "reconciliation_oldest_item_age_seconds") == 180
 
 
 async def test_every_job_says_when_it_last_went_well_and_readiness_shows_without_a_probe() -> None:

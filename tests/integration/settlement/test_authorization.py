@@ -108,7 +108,17 @@ async def test_i12_an_id_number_alone_is_refused_with_the_ways_that_work(money: 
             authorization=BareIdNumber(),
         )
 
-    assert quoted.value.ways == settled.value.ways == ("face", "card_with_pin", "counter")
+    assert (
+        quoted.value.ways
+        == settled.value.ways
+        == (
+            "face",
+            "dynamic_code",
+            "card_with_pin",
+            "family_account",
+            "counter",
+        )
+    )
     assert await money.paid_to_site() == 0
 
 

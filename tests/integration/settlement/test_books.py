@@ -6,8 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from server.settlement import SettlementLimits
 from server.settlement.books import SettlementsReport, verify_settlements
-from server.settlement.store import doubt_pending, settlements_in_doubt
+from server.settlement.doubts import claim_due
+from server.settlement.store import doubt_pending
 from tests.support.clock import Clock
 from tests.support.database import Database, SqliteDatabase, forget_checks
 from tests.support.money import Money, a_bill, a_settlement_desk
@@ -16,7 +18,8 @@ from tests.support.money import Money, a_bill, a_settlement_desk
 @pytest.fixture
 async def money(database: Database) -> AsyncIterator[Money]:
     """Yield a desk with one settlement that stands, one cancelled, one reversed, and a tombstone."""
-    async with a_settlement_desk(database.engine, deductible_used=False) as desk:
+    limits = SettlementLimits(pin_free_day_fen=10**6)  # three bills on one day
+    async with a_settlement_desk(database.engine, deductible_used=False, limits=limits) as desk:
         ids = [await settled(desk) for _ in range(3)]
         await desk.desk.cancel(desk.caller, transaction_id=desk.an_id(), settlement_transaction_id=ids[1])
         for reversed_id in (ids[2], desk.an_id()):
@@ -84,9 +87,10 @@ def test_looking_for_doubt_reads_only_what_is_in_doubt(sqlite_database: SqliteDa
         asked: list[str] = []
         sqlite.set_trace_callback(asked.append)  # type: ignore[union-attr]  # it is SQLite's connection
         now = Clock().now()
-        settlements_in_doubt(connection, due=now, limit=16)
-        doubt_pending(connection, began_before=None, next_try_at=now)
-        doubt_pending(connection, began_before=now - timedelta(minutes=1), next_try_at=now)
+        minute = timedelta(minutes=1)
+        claim_due(connection, now=now, lease=minute, wait_max=minute, limit=16)
+        doubt_pending(connection, now=now, patience=None)
+        doubt_pending(connection, now=now, patience=minute)
         sqlite.set_trace_callback(None)  # type: ignore[union-attr]  # as above
         for statement in asked:
             plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN " + statement.replace("%", "%%")).all()

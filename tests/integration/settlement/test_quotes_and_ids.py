@@ -53,10 +53,10 @@ async def test_a_bill_that_cannot_be_is_refused(money: Money, changes: dict[str,
 
 
 async def test_a_use_type_that_is_never_paid_for_gets_no_quote(money: Money) -> None:
-    admission = 1103
+    inpatient_file = 1102
 
     with pytest.raises(BusinessTypeNotPayableError):
-        await money.a_quote(a_bill(business_type=admission), await money.a_face(business_type=admission))
+        await money.a_quote(a_bill(business_type=inpatient_file), await money.a_face(business_type=inpatient_file))
 
 
 async def test_a_quote_is_good_for_its_terminal_person_and_bill_only_and_not_for_long(money: Money) -> None:
@@ -196,8 +196,8 @@ async def test_out_of_region_the_persons_own_fund_pays_less(money: Money) -> Non
     fund_before = await money.balance(AccountKind.POOLED_FUND, REGION)
     await money.desk.settle(away, transaction_id=money.an_id(), quote_id=there.quote_id, bill=bill, authorization=face)
 
-    assert (here.shares.pooled_fund_fen, there.shares.pooled_fund_fen) == (7_000, 6_000)
-    assert await money.balance(AccountKind.POOLED_FUND, REGION) == fund_before - 6_000
+    assert (here.shares.pooled_fund_fen, there.shares.pooled_fund_fen) == (7_000, 5_500)
+    assert await money.balance(AccountKind.POOLED_FUND, REGION) == fund_before - 5_500
 
 
 async def test_a_bill_under_the_deductible_is_paid_from_account_and_pocket_and_one_that_moves_nothing_is_settled(

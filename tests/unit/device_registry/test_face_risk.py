@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from device_registry.errors import RiskPolicyError
-from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen
+from device_registry.fleet.attacks import CameraPast, FaceAttacksSeen, FaceOnlySeen
 from device_registry.fleet.finding import FindingKind, Mitigation, Severity
 from device_registry.fleet.risk_policy import ATTACKS_WITHIN, load_risk_policy, policy_from
 from device_registry.fleet.subject import Subject
@@ -94,3 +94,21 @@ def test_how_far_back_is_looked_is_the_policys_to_say() -> None:
     assert policy_from({"FACE_ATTACKS": {"enabled": False}}).attacks_within == ATTACKS_WITHIN
     with pytest.raises(RiskPolicyError, match="at most 7d"):
         policy_from({"FACE_ATTACKS": {"window": "8d"}})
+
+
+@pytest.mark.parametrize(("at_site", "is_told"), [(4, False), (5, True), (500, True)])
+def test_a_site_that_seems_to_offer_nothing_but_the_face_is_told_and_left_alone(at_site: int, is_told: bool) -> None:  # noqa: FBT001 - a case of the table
+    left = FaceOnlySeen(refused_consents=3, failed_faces=1, at_site=at_site)
+
+    seen = RULE[FindingKind.FACE_ONLY_SITE].look(replace(WINDOW, face_only=left), NOW)
+
+    assert (seen is not None) is is_told
+    if seen is not None:
+        assert seen.details == {"refused_consents": 3, "failed_faces": 1, "at_site": at_site}
+        assert load_risk_policy().automatic(seen.kind, Severity.CRITICAL) is Mitigation.NOTIFY
+    assert RULE[FindingKind.FACE_ONLY_SITE].look(WINDOW, NOW) is None
+
+
+def test_other_ways_are_not_looked_for_farther_back_than_faces_are_kept() -> None:
+    with pytest.raises(RiskPolicyError):
+        policy_from({"FACE_ONLY_SITE": {"window": "8d"}})

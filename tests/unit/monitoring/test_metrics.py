@@ -12,7 +12,8 @@ from monitoring.dashboards import faces, identity, platform
 from monitoring.dashboards.__main__ import dashboards
 from monitoring.dashboards.__main__ import main as write_dashboards
 from monitoring.exporter import exposition, watch_process
-from monitoring.metrics import LABELS, Metrics
+from monitoring.labels import LABELS
+from monitoring.metrics import Metrics
 from monitoring.reference import metrics_page
 
 ROOT = Path(__file__).parents[3]

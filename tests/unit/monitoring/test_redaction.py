@@ -32,7 +32,7 @@ from shualian.admin.v1 import (
     rollout_pb2,
     ticket_pb2,
 )
-from shualian.terminal.v1 import device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2
+from shualian.terminal.v1 import credential_pb2, device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2
 
 ID_NUMBER = "11010519491231002X"
 NAME = "张伟丽"
@@ -52,6 +52,9 @@ PERSONAL = {
     "ticket": TICKET,
     "assertion": JWS,
     "staff_assertion": JWS,
+    "face_assertion": JWS,
+    "relative_face_assertion": JWS,
+    "code": JWS,
     "value": LAST_FOUR,
 }
 TRACES = (
@@ -71,7 +74,7 @@ TRACES = (
 )
 
 MODULES = (
-    *(device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2),
+    *(credential_pb2, device_pb2, enrollment_pb2, face_pb2, settlement_pb2, types_pb2),
     *(audit_pb2, authority_pb2, command_pb2, fleet_pb2, maker_pb2),
     *(operator_pb2, registry_pb2, revocation_pb2, rollout_pb2, ticket_pb2),
 )

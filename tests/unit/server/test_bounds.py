@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.chains import challenge_rate
-from server.config import RegistrySettings
 from server.faces.inbox import FrameInbox
 from server.faces.seats import FaceSeats
 from server.interceptors.limits import Buckets, Rate, TokenBucket, origin_of
 from server.refusals import FaceSessionsFullError, FaceSessionsOpenError, StreamStalledError
+from server.registry_settings import RegistrySettings
 from shualian.terminal.v1 import face_pb2
 
 

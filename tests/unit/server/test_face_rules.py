@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from device_registry.model import SiteKind
 from face_pipeline import Assurance, Modality
-from server.faces.errors import CameraInsufficientError, FaceRulesError
+from server.faces.errors import CameraInsufficientError, FaceNotHereError, FaceRulesError
 from server.faces.rules import BandName, FaceRules, Limits, SessionRule, Similarity
 from server.faces.rules_file import load_rule_book, rule_book_from
 from shualian.terminal.v1 import face_pb2, types_pb2
@@ -217,3 +218,50 @@ def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path: Path) -> None:
     for name in ("broken.toml", "missing.toml"):
         with pytest.raises(FaceRulesError):
             load_rule_book(tmp_path / name)
+
+
+def refused_at(held: FaceRules, business_type: int, *, site_kind: str = "HOSPITAL", region: str = "330100") -> bool:
+    """Return whether a face is refused there."""
+    try:
+        held.check_place(business_type=business_type, site_kind=site_kind, region=region)
+    except FaceNotHereError:
+        return True
+    return False
+
+
+def test_as_shipped_a_face_may_be_used_everywhere_for_everything_on_the_national_list() -> None:
+    held = rules()
+
+    refused = [
+        (kind, number)
+        for kind in SiteKind
+        for number in types_pb2.BusinessType.values()
+        if number and refused_at(held, number, site_kind=kind.value)
+    ]
+
+    assert refused == []
+
+
+def test_where_a_face_may_be_used_is_said_by_kind_of_site_region_and_business() -> None:
+    held = rules(
+        {
+            "places": {"site_kinds": ["HOSPITAL", "CLINIC"], "regions": ["33*"]},
+            "types": {"02121": {"places": {"site_kinds": ["PHARMACY"], "regions": ["330100"]}}},
+        }
+    )
+
+    assert not refused_at(held, OUTPATIENT, site_kind="HOSPITAL", region="339900")
+    assert refused_at(held, OUTPATIENT, site_kind="PHARMACY")
+    assert refused_at(held, OUTPATIENT, region="110000")
+    assert not refused_at(held, PHARMACY, site_kind="PHARMACY")
+    assert refused_at(held, PHARMACY, site_kind="PHARMACY", region="330101")
+    assert refused_at(held, PHARMACY, site_kind="HOSPITAL")
+    assert held.version != rules().version
+
+
+def test_a_place_that_cannot_be_is_told_with_all_other_mistakes() -> None:
+    with pytest.raises(FaceRulesError) as refused:
+        rules({"places": {"site_kinds": ["SHOP"], "regions": ["3*3"], "doors": 2}})
+
+    mistakes = [mistake for mistake in refused.value.mistakes if mistake.startswith("[places]")]
+    assert [mistake.split()[1] for mistake in mistakes] == ["doors", "site_kinds", "regions"]

@@ -22,7 +22,15 @@ SERVICES = [
     service for contract in CONTRACTS for service in contract.services_by_name.values() if service.name not in STRANGERS
 ]
 CALLS = [f"{service.name}/{method.name}" for service in SERVICES for method in service.methods]
-NEEDS_MORE = {"FaceService/Authenticate": TerminalClass.FACE}
+NEEDS_MORE = {
+    "FaceService/Authenticate": TerminalClass.FACE,
+    "CredentialService/Activate": TerminalClass.FACE,
+    "CredentialService/IssueCode": TerminalClass.CARD,
+    "CredentialService/Unbind": TerminalClass.CARD,
+    "CredentialService/BindRelative": TerminalClass.CARD,
+    "CredentialService/ListRelatives": TerminalClass.CARD,
+    "CredentialService/UnbindRelative": TerminalClass.CARD,
+}
 
 
 def test_each_method_of_the_contract_has_a_row_and_each_row_a_method() -> None:
@@ -52,7 +60,12 @@ def test_a_terminal_calls_what_its_class_covers_and_nothing_else(call: str, held
 
 @pytest.mark.parametrize(
     ("way", "lowest"),
-    [("face", TerminalClass.FACE), ("card", TerminalClass.CARD), ("bare_id_number", TerminalClass.SCAN)],
+    [
+        ("face", TerminalClass.FACE),
+        ("card", TerminalClass.CARD),
+        ("code", TerminalClass.SCAN),
+        ("bare_id_number", TerminalClass.SCAN),
+    ],
 )
 def test_a_way_to_pay_is_offered_from_its_class_on(way: str, lowest: TerminalClass) -> None:
     assert AUTHORIZATIONS[way] is lowest

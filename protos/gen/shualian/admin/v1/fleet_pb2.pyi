@@ -69,6 +69,8 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """Frames came that the terminal's own signature does not cover."""
     FINDING_KIND_CAMERA_DOWNGRADED: _FindingKind.ValueType  # 20
     """The camera used to promise infrared or depth, and does so no more."""
+    FINDING_KIND_FACE_ONLY_SITE: _FindingKind.ValueType  # 21
+    """At its site faces were refused again and again, and no other way to pay was ever offered."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What is wrong."""
@@ -115,6 +117,8 @@ FINDING_KIND_SEAL_BROKEN: FindingKind.ValueType  # 19
 """Frames came that the terminal's own signature does not cover."""
 FINDING_KIND_CAMERA_DOWNGRADED: FindingKind.ValueType  # 20
 """The camera used to promise infrared or depth, and does so no more."""
+FINDING_KIND_FACE_ONLY_SITE: FindingKind.ValueType  # 21
+"""At its site faces were refused again and again, and no other way to pay was ever offered."""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
 class _Severity:

@@ -300,6 +300,10 @@ class _PaymentWayEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentWay
     """Insurance card with PIN."""
     PAYMENT_WAY_COUNTER: _PaymentWay.ValueType  # 3
     """The whole bill in cash at the counter, claimed back later."""
+    PAYMENT_WAY_DYNAMIC_CODE: _PaymentWay.ValueType  # 4
+    """The dynamic code of the electronic credential, from a phone."""
+    PAYMENT_WAY_FAMILY_ACCOUNT: _PaymentWay.ValueType  # 5
+    """A relative who is bound to pay for the patient, with their own card or code."""
 
 class PaymentWay(_PaymentWay, metaclass=_PaymentWayEnumTypeWrapper):
     """Another way to pay that this site offers."""
@@ -312,6 +316,10 @@ PAYMENT_WAY_CARD_AND_PIN: PaymentWay.ValueType  # 2
 """Insurance card with PIN."""
 PAYMENT_WAY_COUNTER: PaymentWay.ValueType  # 3
 """The whole bill in cash at the counter, claimed back later."""
+PAYMENT_WAY_DYNAMIC_CODE: PaymentWay.ValueType  # 4
+"""The dynamic code of the electronic credential, from a phone."""
+PAYMENT_WAY_FAMILY_ACCOUNT: PaymentWay.ValueType  # 5
+"""A relative who is bound to pay for the patient, with their own card or code."""
 Global___PaymentWay: _TypeAlias = PaymentWay  # noqa: Y015
 
 class _LivenessBand:

@@ -433,19 +433,23 @@ class SelfPayOffer(_message.Message):
 
     CHANNEL_FIELD_NUMBER: _builtins.int
     UP_TO_FEN_FIELD_NUMBER: _builtins.int
+    PIN_REQUIRED_FIELD_NUMBER: _builtins.int
     channel: Global___SelfPayChannel.ValueType
     """Which."""
     up_to_fen: _builtins.int
     """At most this much of this bill, in fen."""
+    pin_required: _builtins.bool
+    """True when Settle will ask for the PIN with this channel even where the quote says that it would not."""
     def __init__(
         self,
         *,
         channel: Global___SelfPayChannel.ValueType = ...,
         up_to_fen: _builtins.int = ...,
+        pin_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "up_to_fen", b"up_to_fen"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "pin_required", b"pin_required", "up_to_fen", b"up_to_fen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
