@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
 from server.credential_settings import RegisterKind, RegisterSettings
+from server.credentials.assertion import AssertionClaims
 from server.credentials.desk import CodeLimits, CredentialDesk
 from server.credentials.holder import HolderProofs
 from server.credentials.pin import Pins
@@ -16,6 +18,8 @@ from server.credentials.register import Register
 from server.credentials.register.http import HttpRegister
 from server.credentials.register.local import LocalRegister
 from server.credentials.relatives import FamilyDesk
+from server.faces.rules import Limits, RuleBook
+from server.faces.rules_file import load_rule_book
 from server.secret_files import read_secret
 from server.services.credential import CredentialService
 from server.store import UnitOfWork
@@ -85,6 +89,7 @@ def credential_room(
             amount_limit_fen=config.settlement.amount_limit_fen,
             pin_free_limit_fen=config.credential.code_pin_free_limit_fen,
         ),
+        anywhere=partial(limits_anywhere, load_rule_book(config.face.rules)),
     )
     family = FamilyDesk(
         unit_of_work=unit_of_work,
@@ -98,6 +103,19 @@ def credential_room(
     return CredentialRoom(
         service=CredentialService(desk=desk, family=family, metrics=metrics), forget_expired=desk.forget_expired
     )
+
+
+def limits_anywhere(book: RuleBook, claims: AssertionClaims) -> CodeLimits:
+    """Return what a face is good for whatever it pays for: else a code would get it round the rules of one business."""
+    limits = book.anywhere(
+        Limits(
+            amount_limit_fen=claims.amount_limit_fen,
+            pin_free_limit_fen=claims.pin_free_limit_fen,
+            staff_may_confirm=claims.staff_may_confirm,
+        ),
+        business_type=claims.business_type,
+    )
+    return CodeLimits(amount_limit_fen=limits.amount_limit_fen, pin_free_limit_fen=limits.pin_free_limit_fen)
 
 
 def _client(settings: RegisterSettings) -> httpx.AsyncClient:

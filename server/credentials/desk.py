@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from server.caller import Caller
 from server.credentials.activating import ActivationAssertions, PendingActivation
 from server.credentials.activation import Credentials
+from server.credentials.assertion import AssertionClaims
 from server.credentials.codes import CodeClaims, DynamicCodes, IssuedCode
 from server.credentials.consent import name_person
 from server.credentials.errors import ActivationOvertakenError, AssertionUsedError, PersonUnknownError
 from server.credentials.family import Binding, FamilyAccounts
-from server.credentials.holder import HolderProof, HolderProofs
+from server.credentials.holder import ISSUE_CODE, HolderProof, HolderProofs
 from server.credentials.people import People
 from server.credentials.pin import Pins, set_first_pin
 from server.credentials.requests import Remembered, Request, remember, request_from, seen_before
@@ -64,6 +65,11 @@ class CodeLimits:
     pin_free_limit_fen: int
 
 
+def limits_of(claims: AssertionClaims) -> CodeLimits:
+    """Return what a face is good for where it was shown."""
+    return CodeLimits(amount_limit_fen=claims.amount_limit_fen, pin_free_limit_fen=claims.pin_free_limit_fen)
+
+
 class CredentialDesk:
     """Activates, shows and ends credentials for terminals."""
 
@@ -80,6 +86,7 @@ class CredentialDesk:
         holders: HolderProofs,
         pins: Pins,
         code_limits: CodeLimits,
+        anywhere: Callable[[AssertionClaims], CodeLimits] = limits_of,
     ) -> None:
         """Take what it works with.
 
@@ -94,6 +101,7 @@ class CredentialDesk:
             holders: reads what shows that the holder is here.
             pins: makes the hash of a first PIN.
             code_limits: the most that a code is good for.
+            anywhere: what a face is good for whatever it pays for: a code may be scanned for any business.
         """
         self._unit_of_work: Final = unit_of_work
         self._now: Final = now
@@ -105,6 +113,7 @@ class CredentialDesk:
         self._holders: Final = holders
         self._pins: Final = pins
         self._code_limits: Final = code_limits
+        self._anywhere: Final = anywhere
 
     async def activate(self, caller: Caller, *, request_id: str, assertion: str, pin: str | None) -> Activation:
         """Activate the credential of whoever the assertion names, once; somebody new becomes one of our people with it.
@@ -129,12 +138,13 @@ class CredentialDesk:
         Raises:
             CredentialError: no code; the class says why.
         """
-        proven = await self._holders.read(caller, proof, action="issue_code")
+        proven = await self._holders.read(caller, proof, action=ISSUE_CODE)
         limits = self._code_limits
         amount, pin_free = limits.amount_limit_fen, limits.pin_free_limit_fen
         if proven.claims is not None:
-            amount = min(amount, proven.claims.amount_limit_fen)
-            pin_free = min(pin_free, proven.claims.pin_free_limit_fen)
+            good_for = self._anywhere(proven.claims)
+            amount = min(amount, good_for.amount_limit_fen)
+            pin_free = min(pin_free, good_for.pin_free_limit_fen)
 
         def work(connection: Connection) -> IssuedCode:
             credential = self._credentials.active(connection, proven.person_id)

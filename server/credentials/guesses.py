@@ -46,6 +46,10 @@ class WrongPins:
         self._wrong[terminal_id] = recent
         return len(recent) == self._wrong_max
 
+    def take_back(self, terminal_id: str) -> None:
+        """Forget the last one that was counted: it was counted before it was known, and was right."""
+        self._wrong[terminal_id] = self._recent(terminal_id)[:-1]
+
     def _recent(self, terminal_id: str) -> list[datetime]:
         since = self._now() - self._within
         return [at for at in self._wrong.get(terminal_id, ()) if at > since]

@@ -20,6 +20,8 @@ from server.credentials.pin import Pins
 from server.store.tables.people import face_assertions
 from server.store.unit_of_work import UnitOfWork
 
+ISSUE_CODE: Final = "issue_code"
+"""The action for which also a face counts that never pays alone."""
 _PROVING_PURPOSES: Final = frozenset({"PURPOSE_VERIFY", "PURPOSE_IDENTIFY"})
 
 
@@ -71,6 +73,8 @@ class HolderProofs:
             claims = self._assertions.verify(proof.assertion)
             if claims.terminal_id != caller.terminal_id or claims.purpose not in _PROVING_PURPOSES:
                 raise AssertionForeignError
+            if action != ISSUE_CODE and _may_be_a_picture(claims):
+                raise AssertionForeignError
             return Proven(person_id=claims.person_id, proof_id=_proof_id(action, claims.assertion_id), claims=claims)
         person_id = await self._unit_of_work.read(
             lambda connection: self._people.id_by_card(connection, proof.card_number)
@@ -104,6 +108,14 @@ class HolderProofs:
             )
             if connection.scalar(used_for) != proven.proof_id:
                 raise
+
+
+def _may_be_a_picture(claims: AssertionClaims) -> bool:
+    """Return whether nobody moved: a face that is good only with a PIN or a practitioner beside it.
+
+    A code of it asks for the PIN as well; to end a credential or to bind somebody nothing else is asked.
+    """
+    return claims.staff_may_confirm and claims.pin_free_limit_fen == 0
 
 
 def _proof_id(action: str, assertion_id: str) -> str:

@@ -16,11 +16,13 @@ from server.credentials.errors import (
     BindingUnknownError,
     PersonNotInRegisterError,
     RegisterTriesSpentError,
+    RegisterUnavailableError,
     RelativeFaceMissingError,
 )
 from server.credentials.family import FamilyAccounts
 from server.credentials.guesses import WrongPins
 from server.credentials.holder import ByFace, HolderProof, HolderProofs, Proven
+from server.credentials.identity import id_number_from_text
 from server.credentials.people import People
 from server.credentials.register import Register, Registered
 from server.credentials.requests import Request, remember, request_from, seen_before
@@ -28,7 +30,8 @@ from server.store.unit_of_work import UnitOfWork
 
 WRONG_PER_TERMINAL_MAX: Final = 20
 WRONG_WITHIN: Final = timedelta(minutes=10)
-"""Claims about relatives that the register does not know, from one terminal: nobody finds names by trying."""
+"""Questions to the register about relatives that ended in no binding, from one terminal: nobody finds names by trying.
+Whatever it failed for in the end: that it did not fail for the name tells as much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +124,8 @@ class FamilyDesk:
             return seen
         action = f"bind:{request.request_id}"
         holder = await self._holders.read(caller, wish.holder, action=action)
+        relative = await self._relative_here(caller, wish, action=action)
         registered = await self._registered(caller, wish)
-        relative = await self._relative_here(caller, wish, registered, action=action)
 
         def work(connection: Connection) -> Relative:
             known = self._told_again(connection, request)
@@ -144,10 +147,12 @@ class FamilyDesk:
             remember(connection, request, subject=binding.binding_id, asked_at=self._now())
             return relative_from(connection, self._people, binding)
 
-        return await self._unit_of_work.write(work)
+        bound = await self._unit_of_work.write(work)
+        self._wrong.take_back(caller.terminal_id)
+        return bound
 
     async def _registered(self, caller: Caller, wish: Wish) -> Registered:
-        """Return the relative as the register has them.
+        """Return the relative as the register has them; counted as a wrong question until they are bound.
 
         Raises:
             PersonNotInRegisterError: it has nobody like that.
@@ -155,21 +160,27 @@ class FamilyDesk:
         """
         if wait := self._wrong.wait(caller.terminal_id):
             raise RegisterTriesSpentError(retry_after=wait)
-        found = await self._register.find(id_number=wish.id_number, name=wish.name, with_face=False)
+        self._wrong.note(caller.terminal_id)  # before it is asked, or many questions at once pass the bound together
+        try:
+            found = await self._register.find(id_number=wish.id_number, name=wish.name, with_face=False)
+        except RegisterUnavailableError:
+            self._wrong.take_back(caller.terminal_id)
+            raise
         if found is None:
-            self._wrong.note(caller.terminal_id)
             raise PersonNotInRegisterError
         return found
 
-    async def _relative_here(self, caller: Caller, wish: Wish, registered: Registered, *, action: str) -> Proven | None:
+    async def _relative_here(self, caller: Caller, wish: Wish, *, action: str) -> Proven | None:
         """Return the relative's own proof; None for a child, whose guardian's is enough.
+
+        The register is not asked yet: whoever did not come is not looked up.
 
         Raises:
             RelativeFaceMissingError: they are old enough to be asked, and did not show their face.
         """
         if wish.relative_assertion:
             return await self._holders.read(caller, ByFace(assertion=wish.relative_assertion), action=action)
-        if self._family.needs_own_face(registered.id_number):
+        if self._family.needs_own_face(id_number_from_text(wish.id_number)):
             raise RelativeFaceMissingError
         return None
 

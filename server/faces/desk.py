@@ -13,6 +13,7 @@ from server.caller import Caller
 from server.credentials.activating import ActivationAssertions
 from server.credentials.assertion import Assertions, IssuedAssertion
 from server.credentials.consent import name_person, record_consent
+from server.credentials.errors import RegisterUnavailableError
 from server.credentials.identity import masked_id_number, masked_name
 from server.credentials.people import InsuredPerson, People
 from server.credentials.register import Register, Registered
@@ -26,7 +27,7 @@ from server.faces.practitioners import Practitioner
 from server.faces.record import audit_details
 from server.faces.rules import Limits, SessionRule
 from server.store import UnitOfWork
-from shualian.terminal.v1 import face_pb2
+from shualian.terminal.v1 import face_pb2, types_pb2
 
 _BANDS = {
     Outcome.MATCHED: face_pb2.LIVENESS_BAND_CLEAR,
@@ -97,10 +98,13 @@ class FaceDesk:
         start: face_pb2.Start,
         *,
         also: Callable[[Connection], None] = lambda _: None,
+        undone: Callable[[Connection], None] = lambda _: None,
     ) -> Claimant:
         """Find who answers to the claim and write the consent down; durable before this returns (I8).
 
-        `also` is written in the same transaction, also that of a refusal; where it raises, nothing is.
+        `also` is written in the same transaction, also that of a refusal; where it raises, nothing is. Before a
+        register is asked it is written by itself: who has no try left hears nothing, not even how long the register
+        took. `undone` takes that back where the register cannot be asked.
 
         Raises:
             ConsentStaleError, ConsentTextUnknownError: it is no answer to this session.
@@ -109,7 +113,12 @@ class FaceDesk:
         """
         given_at = convert.moment(start.consent.given_at, "start.consent.given_at")
         self._consent_bounds.check(given_at=given_at, text_version=start.consent.text_version, now=self._now())
-        claimant = await self._claimant(caller, session_id, start, also)
+        if start.purpose == face_pb2.PURPOSE_ACTIVATE:
+            await self._unit_of_work.write(also)
+            claimant = await self._to_activate_or(undone, start.claimed_identity)
+            also = _nothing
+        else:
+            claimant = await self._claimant(caller, session_id, start, also)
         consent = self._consent(caller, session_id, start.consent, claimant.person)
 
         def write(connection: Connection) -> None:
@@ -194,8 +203,6 @@ class FaceDesk:
         if start.purpose == face_pb2.PURPOSE_IDENTIFY:
             return Claimant()
         claim = start.claimed_identity
-        if start.purpose == face_pb2.PURPOSE_ACTIVATE:
-            return await self._to_activate(claim.id_number, claim.name)
         return await self._unit_of_work.read(lambda connection: self._claimed(connection, claim.id_number, claim.name))
 
     async def _practitioner(
@@ -204,6 +211,13 @@ class FaceDesk:
         await self._attendance.refuse_elsewhere(caller, session_id, start.location, also=also)
         practitioner, template = await self._attendance.find(caller, start.practitioner_code)
         return Claimant(practitioner=practitioner, template=template)
+
+    async def _to_activate_or(self, undone: Callable[[Connection], None], claim: types_pb2.ClaimedIdentity) -> Claimant:
+        try:
+            return await self._to_activate(claim.id_number, claim.name)
+        except RegisterUnavailableError:
+            await self._unit_of_work.write(undone)
+            raise
 
     async def _to_activate(self, id_number: str, name: str) -> Claimant:
         registered = await self._register.find(id_number=id_number, name=name, with_face=True)
@@ -291,6 +305,10 @@ class FaceDesk:
             )
 
         return write
+
+
+def _nothing(_connection: Connection) -> None:
+    """Write nothing more: it is written."""
 
 
 def _decision(verdict: Verdict, *, is_them: bool) -> face_pb2.Decision:

@@ -154,6 +154,19 @@ class RuleBook:
         """Return what holds for a business type."""
         return self.by_type.get(business_type, self.common)
 
+    def anywhere(self, limits: Limits, *, business_type: int) -> Limits:
+        """Return what a face with these limits, shown for one business type, is good for whatever it pays for.
+
+        That is the least that a face like it is good for. Limits do not say what stood behind the face, so whatever
+        may have stood behind it bounds them.
+        """
+        here = self.of(business_type).limits
+        like = [standing for standing, most in here.items() if limits == limits.within(most) and _agree(limits, most)]
+        for rules in (self.common, *self.by_type.values()):
+            for standing in like or here:
+                limits = limits.within(rules.limits[standing])
+        return limits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRule:
@@ -286,6 +299,10 @@ class FaceRules:
             sort_keys=True,
         )
         return "rules-" + hashlib.sha256(f"{told}{self._deadline}".encode()).hexdigest()[:16]
+
+
+def _agree(limits: Limits, most: Limits) -> bool:
+    return limits.staff_may_confirm == most.staff_may_confirm
 
 
 def _band(bands: tuple[Band, ...], amount_fen: int, beside: frozenset[Modality]) -> Band:

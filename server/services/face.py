@@ -124,7 +124,11 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
         )
         rule = self._rule(start)
         claimant = await self._desk.consented(
-            caller, session_id, start, also=lambda connection: self._try(connection, caller, session_id, start)
+            caller,
+            session_id,
+            start,
+            also=lambda connection: self._try(connection, caller, session_id, start),
+            undone=lambda connection: self._tries.give_back(connection, session_id),
         )
         challenge, nonce = self._pipeline.challenge(rule.plan), secrets.token_bytes(NONCE_BYTES)
         inbox = FrameInbox(waiting_max=self._bounds.frames_waiting_max)

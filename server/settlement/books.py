@@ -19,6 +19,7 @@ from server.settlement.self_pay.books import (
     begins_with,
     demanded_entries,
     misstated_credit,
+    unexplained_debts,
 )
 from server.store.tables.settlement import ledger_entries, settlements
 
@@ -45,7 +46,8 @@ class SettlementsReport:
     """Years of benefits (person/year, and a pot that counts apart) that are not the sum of what is settled, and stays
     that are open or closed wrongly."""
     credit_misstated: tuple[str, ...] = ()
-    """People whose credit limit is not what they owe and what they may still take."""
+    """People whose credit limit is not what they owe and what they may still take, or who have a debt that its
+    settlement does not know."""
 
     @property
     def is_sound(self) -> bool:
@@ -75,7 +77,7 @@ def verify_settlements(connection: Connection, *, is_in_house: bool = True) -> S
         unposted=_first_of(connection, demanded, booked),
         unexplained=_first_of(connection, booked, demanded),
         miscounted=miscounted(connection),
-        credit_misstated=misstated_credit(connection),
+        credit_misstated=_misstated(connection),
     )
 
 
@@ -93,8 +95,12 @@ def _beside_remote(connection: Connection) -> SettlementsReport:
         unposted=_first_of(connection, demanded, booked),
         unexplained=_first_of(connection, booked, demanded),
         miscounted=(),
-        credit_misstated=misstated_credit(connection),
+        credit_misstated=_misstated(connection),
     )
+
+
+def _misstated(connection: Connection) -> tuple[str, ...]:
+    return tuple(sorted({*misstated_credit(connection), *unexplained_debts(connection)}))
 
 
 def _entries(prefix: str, which: ColumnElement[bool], sign: int) -> list[Select[Any]]:

@@ -45,6 +45,7 @@ class Witness(StrEnum):
     """What the insurer said to a closing."""
 
     AGREES = "AGREES"
+    """It has it so; of something undone: it has confirmed that nothing is and nothing will be booked."""
     NO_ANSWER = "NO_ANSWER"
 
 
@@ -144,8 +145,8 @@ class Doubts:
             is_booked = booking is not None
             if insurer is Witness.AGREES and is_booked is not (verdict is Verdict.SETTLED):
                 raise ClosingContradictedError(insurer="BOOKED" if is_booked else "NOT_BOOKED")
-            if verdict is Verdict.REVERSED:
-                await self._make_sure(self._upstream, transaction_id)
+            if verdict is Verdict.REVERSED and not await self._make_sure(self._upstream, transaction_id):
+                insurer = Witness.NO_ANSWER  # nothing that was found so far is no word that nothing will come
             return await self._decide(row, verdict, booking, actor=actor, reason=reason, insurer=insurer)
         finally:
             await self._unit_of_work.write(lambda connection: put_off(connection, lease, next_try_at=None, tries=None))
@@ -166,10 +167,12 @@ class Doubts:
             return None, Witness.NO_ANSWER
 
     @staticmethod
-    async def _make_sure(upstream: Upstream, transaction_id: str) -> None:
-        """Have the insurer refuse a request that is still under way, if it hears us."""
+    async def _make_sure(upstream: Upstream, transaction_id: str) -> bool:
+        """Have the insurer refuse a request that is still under way; return whether it heard us."""
         with suppress(Exception):
             await upstream.reverse_again(transaction_id)
+            return True
+        return False
 
     async def _decide(
         self,

@@ -309,7 +309,7 @@ class SettlementDesk:
         if quotation is None:  # a remote insurer was asked before; without its answer there is no quote
             raise QuoteUnknownError
         shares = quotation.shares
-        row = keep_quote(connection, caller, claim, shares=shares, now=now, lifetime=self._quote_lifetime)
+        row = keep_quote(connection, caller, claim, quotation=quotation, now=now, lifetime=self._quote_lifetime)
         is_day_full = False
         if not proof.is_confirmed:
             day = open_day(connection, claim.payer_id, day=now.astimezone(self._zone).date())

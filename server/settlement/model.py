@@ -56,6 +56,8 @@ class Quotation:
 
     shares: Shares
     reckoning: tuple[Reckoning, ...] = ()
+    prepaid_back_fen: int = 0
+    """What is left of the prepayments of a stay, and given back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

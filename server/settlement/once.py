@@ -68,21 +68,19 @@ def body_digest(
         self_pay: as asked, in the order asked.
         binding_id: as asked; empty when the payer was treated.
     """
-    canonical = json.dumps(
-        [
-            terminal_id,
-            quote_id,
-            bill.bill_number,
-            bill.business_type,
-            bill.total_fen,
-            bill.not_covered_fen,
-            bill.stay_number,
-            bill.chronic_disease,
-            authorized_by,
-            [[pay.kind, pay.amount_fen] for pay in self_pay],
-            binding_id,
-        ],
-        ensure_ascii=True,
-        separators=(",", ":"),
-    )
+    parts: list[object] = [
+        terminal_id,
+        quote_id,
+        bill.bill_number,
+        bill.business_type,
+        bill.total_fen,
+        bill.not_covered_fen,
+        authorized_by,
+    ]
+    # The release before knew no more than these: a request that says no more keeps its digest, whichever of two
+    # replicas hears it, and its repetition after an upgrade is answered with the same receipt.
+    if bill.stay_number or bill.chronic_disease or self_pay or binding_id:
+        paid_with = [[pay.kind, pay.amount_fen] for pay in self_pay]
+        parts += [bill.stay_number, bill.chronic_disease, paid_with, binding_id]
+    canonical = json.dumps(parts, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

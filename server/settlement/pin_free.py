@@ -75,9 +75,9 @@ def count_payment(
 
 
 def give_back_payment(connection: Connection, person_id: str, *, day: date, amount_fen: int) -> None:
-    """Count one payment no more: it was undone."""
+    """Count one payment no more: it was undone. A count that has lost it already hinders no undoing."""
     connection.execute(
         update(pin_free_days)
-        .where(_day.person_id == person_id, _day.day == day)
+        .where(_day.person_id == person_id, _day.day == day, _day.payments > 0, _day.total_fen >= amount_fen)
         .values(payments=_day.payments - 1, total_fen=_day.total_fen - amount_fen)
     )

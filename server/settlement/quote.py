@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from server.caller import Caller
 from server.settlement.insurers import Claim
 from server.settlement.limits import SettlementLimits, Shown, pin_required
-from server.settlement.model import Bill, Quote, Reckoning, SelfPayOffer, Shares
+from server.settlement.model import Bill, Quotation, Quote, Reckoning, SelfPayOffer
 from server.settlement.store import QuoteRow, insert_quote
 
 # One offset all year since 1991; not an IANA name, because a machine without time zone data must know the day too.
@@ -35,7 +35,7 @@ def claim_for(
 
 
 def keep_quote(
-    connection: Connection, caller: Caller, claim: Claim, *, shares: Shares, now: datetime, lifetime: timedelta
+    connection: Connection, caller: Caller, claim: Claim, *, quotation: Quotation, now: datetime, lifetime: timedelta
 ) -> QuoteRow:
     """Write a quote down and return it."""
     row = QuoteRow(
@@ -47,7 +47,8 @@ def keep_quote(
         site_kind=claim.site_kind,
         benefit_year=claim.benefit_year,
         bill=claim.bill,
-        shares=shares,
+        shares=quotation.shares,
+        prepaid_back_fen=quotation.prepaid_back_fen,
         expires_at=now + lifetime,
     )
     insert_quote(connection, row, purge_before=now - KEPT_AFTER_EXPIRY)

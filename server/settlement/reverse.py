@@ -8,11 +8,12 @@ leaves a tombstone under its id, so a Settle that arrives late finds the id take
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from server.caller import Caller
 from server.settlement.errors import (
     CancelTooLateError,
+    InsurerRefusedError,
     NotSettledError,
     OutcomeUnknownError,
     ReversalTooLateError,
@@ -32,6 +33,7 @@ from server.settlement.store import (
     insert_undoing,
     move_settlement,
 )
+from server.store.tables.settlement import ledger_postings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def cancel(connection: Connection, undoing: Undoing, means: Means, zone: tzinfo)
         SettlementNotFoundError: the caller has no such settlement.
         NotSettledError: there is nothing to cancel.
         CancelTooLateError: the day is over.
+        InsurerRefusedError: it is in the books of another insurer, from before the configuration was changed.
         TransactionIdReusedError: the id belongs to another request.
     """
     now = means.now()
@@ -79,6 +82,7 @@ def reverse(connection: Connection, undoing: Undoing, means: Means) -> Settlemen
 
     Raises:
         ReversalTooLateError: it was settled too long ago for anyone to be in doubt.
+        InsurerRefusedError: as in `cancel`.
         TransactionIdReusedError: one of the ids belongs to another request or another terminal.
     """
     now = means.now()
@@ -128,6 +132,8 @@ def _undo(
     ended = SettlementState.CANCELLED if intent is Intent.CANCEL else SettlementState.REVERSED
     if row.state is SettlementState.FAILED:
         changes = {"state": ended, "intent": intent, "ended_at": now, "money_moved_back": False}
+    elif _is_in_other_books(connection, row, means):
+        raise InsurerRefusedError(code="OTHER_INSURER")
     elif means.insurer.is_in_house:
         means.insurer.unbook(connection, row.booked)
         changes = {"state": ended, "intent": intent, "ended_at": now, "money_moved_back": True}
@@ -148,6 +154,14 @@ def _undo(
         means.self_pays.ended(connection, moved, now=now)
     record(connection, means.audit, moved, request_id=undoing.caller.request_id)
     return moved
+
+
+def _is_in_other_books(connection: Connection, row: SettlementRow, means: Means) -> bool:
+    """Return whether the insurer of another configuration has booked it: the one of this would move nothing back."""
+    if not row.pooled_fund_fen and not row.personal_account_fen:
+        return False
+    posting = select(ledger_postings.c.posting_id).where(ledger_postings.c.posting_id == f"settle:{row.transaction_id}")
+    return (connection.scalar(posting) is not None) is not means.insurer.is_in_house
 
 
 def _tombstone(connection: Connection, undoing: Undoing, means: Means, now: datetime) -> SettlementRow:

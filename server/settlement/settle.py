@@ -23,6 +23,7 @@ from server.settlement.errors import (
     PinRequiredError,
     QuoteExpiredError,
     QuoteMismatchError,
+    QuoteOutdatedError,
     QuoteUnknownError,
     TransactionCancelledError,
     TransactionIdReusedError,
@@ -275,6 +276,9 @@ def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means,
             ),
             quoted=quote.shares,
         )
+        # The shares may be the same and the cash that goes back another: somebody has prepaid more since, or less.
+        if booking.prepaid_back_fen != quote.prepaid_back_fen:
+            raise QuoteOutdatedError
         is_settled, balance = True, booking.personal_account_balance_fen
         deductible, eligible = booking.deductible_fen, booking.eligible_fen
         prepaid_back = booking.prepaid_back_fen

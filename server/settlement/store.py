@@ -28,6 +28,7 @@ class QuoteRow:
     benefit_year: int
     bill: Bill
     shares: Shares
+    prepaid_back_fen: int = 0
     expires_at: datetime
 
 
@@ -284,6 +285,7 @@ def insert_quote(connection: Connection, row: QuoteRow, *, purge_before: datetim
         chronic_disease=row.bill.chronic_disease,
         catastrophic_fen=row.shares.catastrophic_fen,
         prepaid_fen=row.shares.prepaid_fen,
+        prepaid_back_fen=row.prepaid_back_fen,
     )
     _PURGE_QUOTES.run(connection, before=purge_before)
 
@@ -317,6 +319,7 @@ def take_quote(connection: Connection, *, quote_id: str, terminal_id: str) -> Qu
             catastrophic_fen=kept["catastrophic_fen"],
             prepaid_fen=kept["prepaid_fen"],
         ),
+        prepaid_back_fen=kept["prepaid_back_fen"],
         expires_at=kept["expires_at"],
     )
 

@@ -1,5 +1,6 @@
 """The desks of credentials and family accounts over a test's money: real proofs, codes and database."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from itertools import count
@@ -12,7 +13,8 @@ from face_pipeline.frames import Template
 from server.caller import Caller
 from server.credentials import InsuredPerson
 from server.credentials.activating import ActivationAssertions
-from server.credentials.desk import Activation, CodeLimits, CredentialDesk, Relative
+from server.credentials.assertion import AssertionClaims
+from server.credentials.desk import Activation, CodeLimits, CredentialDesk, Relative, limits_of
 from server.credentials.errors import RegisterUnavailableError
 from server.credentials.holder import ByCard, ByFace, HolderProofs
 from server.credentials.identity import birth_date_of, checksum
@@ -140,7 +142,12 @@ def a_wish(who: Registered, *, holder: ByFace | ByCard, face: str = "", request_
     )
 
 
-def a_credential_window(money: Money, *, register: Register | None = None) -> CredentialWindow:
+def a_credential_window(
+    money: Money,
+    *,
+    register: Register | None = None,
+    anywhere: Callable[[AssertionClaims], CodeLimits] = limits_of,
+) -> CredentialWindow:
     """Return the desks over a running settlement desk."""
     activations = ActivationAssertions(
         now=money.clock.now,
@@ -167,6 +174,7 @@ def a_credential_window(money: Money, *, register: Register | None = None) -> Cr
             holders=holders,
             pins=money.pins,
             code_limits=CodeLimits(amount_limit_fen=5_000_000, pin_free_limit_fen=money.limits.code_pin_free_fen),
+            anywhere=anywhere,
         ),
         relatives=FamilyDesk(
             unit_of_work=money.unit_of_work,

@@ -114,6 +114,8 @@ class Step:
     """Hangs up without an answer."""
     hangs: bool = False
     """Says nothing until the other end leaves."""
+    drips: bool = False
+    """Begins an answer, and sends a byte of it now and then, without end."""
     twice: bool = False
     """Says it twice in one breath."""
     envelope: dict[str, Any] = field(default_factory=dict)
@@ -180,13 +182,23 @@ class ScriptedCore:
         if step.hangs:
             self.arrived.set()
             await reader.read(1)
-        if step.drops or step.hangs:
+        if step.drips:
+            await self._drip(writer)
+        if step.drops or step.hangs or step.drips:
             return False
         body = step.raw if step.raw is not None else self._answer(message, step)
         answer = b"HTTP/1.1 %d OK\r\ncontent-length: %d\r\n\r\n" % (step.status, len(body)) + body
         writer.write(answer * (2 if step.twice else 1))
         await writer.drain()
         return True
+
+    @staticmethod
+    async def _drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)
 
     def _answer(self, message: dict[str, Any], step: Step) -> bytes:
         output = step.output if step.output is not None else self._usual(message)

@@ -28,6 +28,8 @@ log = structlog.get_logger()
 PATH: Final = "/v1/people/find"
 ANSWER_BYTES_MAX: Final = 3_145_728
 """A portrait of 2 MiB in base64, and the rest."""
+_PLAIN: Final = {"accept-encoding": "identity"}
+"""Nothing compressed is taken: what a few kilobytes unpack to is known only when it fills the memory (I11)."""
 FORMER_MAX: Final = 8
 _REGION_LENGTH_MAX: Final = 32
 
@@ -101,11 +103,14 @@ class HttpRegister:
 
     async def _answer(self, question: dict[str, object]) -> bytes:
         body = bytearray()
-        async with self._client.stream("POST", PATH, json=question) as answer:
+        async with self._client.stream("POST", PATH, json=question, headers=_PLAIN) as answer:
             if answer.status_code != httpx.codes.OK:
                 log.warning("register_unavailable", kind="status", status=answer.status_code)
                 raise RegisterUnavailableError
-            async for part in answer.aiter_bytes():
+            if "content-encoding" in answer.headers:
+                log.warning("register_unavailable", kind="encoded")
+                raise RegisterUnavailableError
+            async for part in answer.aiter_raw():
                 body += part
                 if len(body) > ANSWER_BYTES_MAX:
                     log.warning("register_unavailable", kind="too_large")

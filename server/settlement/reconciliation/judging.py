@@ -48,13 +48,13 @@ def still_there(difference: Difference, ours: Standing | None, *, day: date) -> 
             return ours is None or ours.state is not SettlementState.SETTLED
         case DifferenceClass.STATE:
             is_paid_here = ours is not None and ours.state is SettlementState.SETTLED
-            return is_paid_here is not bool(difference.theirs_fen)
+            return is_paid_here is not difference.stands_there
 
 
 def proposal_for(difference: Difference, ours: Standing | None, *, can_reverse: bool) -> Proposal:
     """Return what to do about it; an insurer in house has no reversal that could come too late."""
     is_undone_here = ours is not None and ours.state in UNDONE
-    if can_reverse and is_undone_here and difference.theirs_fen and difference.transaction_id:
+    if can_reverse and is_undone_here and difference.stands_there and difference.transaction_id:
         return Proposal.REVERSE_THERE
     return Proposal.PERSON
 

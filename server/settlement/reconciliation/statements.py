@@ -72,6 +72,13 @@ class Difference:
     """What our book has the insurance pay (fund and account); 0 when it is undone, None when it is not there at all."""
     theirs_fen: int | None
     """The same by the insurer's book."""
+    theirs_stands: bool | None = None
+    """Whether it is paid there; None: where it pays anything. A bill below the deductible stands there with 0."""
+
+    @property
+    def stands_there(self) -> bool:
+        """Whether the insurer has it paid."""
+        return bool(self.theirs_fen) if self.theirs_stands is None else self.theirs_stands
 
 
 class Statements(Protocol):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select
 
 from server.settlement.ledger import NAMES_PER_FINDING_MAX, AccountKind
 from server.settlement.model import SettlementState
@@ -70,6 +70,25 @@ def misstated_credit(connection: Connection) -> tuple[str, ...]:
         .limit(NAMES_PER_FINDING_MAX)
     )
     return tuple(sorted({*connection.scalars(query), *connection.scalars(unapproved)}))
+
+
+def unexplained_debts(connection: Connection) -> tuple[str, ...]:
+    """Return who has a debt that its settlement does not know: of another person, another amount, or not undone."""
+    payer = func.coalesce(_settlement.payer_id, _settlement.person_id)
+    is_its_own = and_(
+        _settlement.transaction_id == credit_debts.c.transaction_id,
+        payer == credit_debts.c.person_id,
+        _settlement.credit_fen == credit_debts.c.taken_fen,
+        credit_debts.c.given_back_at.is_not(None) == _GAVE_BACK,
+    )
+    query = (
+        select(credit_debts.c.person_id)
+        .distinct()
+        .outerjoin(settlements, is_its_own)
+        .where(_settlement.transaction_id.is_(None))
+        .limit(NAMES_PER_FINDING_MAX)
+    )
+    return tuple(connection.scalars(query))
 
 
 def _moved(

@@ -68,6 +68,9 @@ fsi_shut = Table(
     Column("shut_at", UtcTime, nullable=False),
 )
 
+MOVED_NOTHING = text("purpose = 'OTHER'")
+"""In words, not parameters: a query that says exactly this can use the partial index."""
+
 fsi_messages = Table(
     "fsi_messages",
     metadata,
@@ -84,4 +87,6 @@ fsi_messages = Table(
     Column("infcode", String(16)),
     # What the core wrote beside its refusal, verbatim; it may hold a name, so it rests sealed.
     Column("err_msg_sealed", LargeBinary),
+    # What is dropped with age: refused questions, of which a terminal may ask any number.
+    Index("ix_fsi_messages_refused", "written_at", sqlite_where=MOVED_NOTHING, postgresql_where=MOVED_NOTHING),
 )

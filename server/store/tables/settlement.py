@@ -48,6 +48,8 @@ quotes = Table(
     Column("chronic_disease", String(32), nullable=False, server_default=""),
     Column("catastrophic_fen", BigInteger, nullable=False, server_default="0"),
     Column("prepaid_fen", BigInteger, nullable=False, server_default="0"),
+    # What was to be given back of the prepayments of a stay: the terminal has said so to the patient.
+    Column("prepaid_back_fen", BigInteger, nullable=False, server_default="0"),
 )
 
 settlements = Table(

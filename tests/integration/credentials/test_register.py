@@ -1,9 +1,11 @@
 """A register elsewhere, over HTTP on loopback: what it says is taken, and whatever makes no sense is a refusal."""
 
 import asyncio
+import gzip
 import json
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,12 +14,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from face_pipeline.errors import FrameUndecodableError
 from face_pipeline.frames import Template
 from server.credential_settings import RegisterKind, RegisterSettings, register_mistakes
 from server.credentials.errors import IdNumberInvalidError, RegisterUnavailableError
-from server.credentials.register.http import HttpRegister
+from server.credentials.register.http import ANSWER_BYTES_MAX, PATH, HttpRegister
 from server.register_simulator.app import application
 from server.register_simulator.people import Mode, Script, SimulatedPerson, SimulatedRegister
 from tests.integration.credentials.made_up import a_template
@@ -139,6 +145,33 @@ async def test_i11_more_questions_at_once_than_it_may_ask_are_refused(executor: 
 
     assert sum(isinstance(outcome, RegisterUnavailableError) for outcome in outcomes) == 3
     assert slow.questions == 2
+
+
+async def test_i11_an_answer_that_unpacks_to_more_than_it_is_vouches_for_nobody(executor: ThreadPoolExecutor) -> None:
+    packed = gzip.compress(gzip.compress(b" " * 50_000_000))  # some hundred bytes
+    encodings: list[str] = []
+
+    async def find(request: Request) -> Response:
+        encodings.append(request.headers["accept-encoding"])
+        return Response(packed, headers={"content-encoding": "gzip, gzip"})
+
+    async with served(Starlette(routes=[Route(PATH, find, methods=["POST"])])) as address:
+        register = HttpRegister(
+            client=httpx.AsyncClient(base_url=f"http://{address}", trust_env=False),
+            enroll=enroll,
+            executor=executor,
+            at_once_max=1,
+            within=timedelta(seconds=30),
+        )
+        tracemalloc.start()
+        with pytest.raises(RegisterUnavailableError):
+            await register.find(id_number=NUMBER, name="沈知秋", with_face=False)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        await register.close()
+
+    assert encodings == ["identity"]
+    assert most < ANSWER_BYTES_MAX
 
 
 async def test_a_portrait_without_a_good_face_is_none(executor: ThreadPoolExecutor) -> None:

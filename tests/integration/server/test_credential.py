@@ -1,7 +1,7 @@
 """Credentials over real mTLS: a code from one terminal pays at another, and a face in the register activates."""
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 
 import grpc
 import pytest
@@ -20,6 +20,7 @@ from shualian.terminal.v1 import (
     settlement_pb2_grpc,
     types_pb2,
 )
+from tests.support.credentials import an_id_number_of
 from tests.support.http import served
 from tests.support.platform import RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.visitors import CARD_NUMBER, LIN, MA, PIN, face_session, insured, start
@@ -94,7 +95,7 @@ async def test_a_face_that_is_the_registers_activates_and_then_binds_a_child(run
     opens = start(LIN)
     opens.start.purpose = face_pb2.PURPOSE_ACTIVATE
     decision = (await face_session(terminal, claims=LIN, shows=LIN, opens=opens)).decision
-    child = types_pb2.ClaimedIdentity(id_number=MA.id_number, name=MA.name)
+    child = types_pb2.ClaimedIdentity(id_number=an_id_number_of(date(2018, 6, 1)), name="林小溪")
     async with terminal.channel() as channel:
         stub = credential_pb2_grpc.CredentialServiceStub(channel)
         request = credential_pb2.ActivateRequest(request_id=str(uuid_utils.uuid7()), face_assertion=decision.assertion)

@@ -1,13 +1,15 @@
 """A face that is compared with the register: whom it names, what it signs, and that nothing is vouched for in doubt."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from face_pipeline import Assurance, Modality, Outcome
 from server.credentials.errors import RegisterUnavailableError
-from server.faces.errors import CameraInsufficientError
+from server.credentials.register import Registered
+from server.faces.errors import CameraInsufficientError, FaceTriesSpentError
 from server.store.tables.people import consents, face_assertions
 from shualian.terminal.v1 import face_pb2, types_pb2
 from tests.support.credentials import RegisterInMemory, registered
@@ -90,6 +92,43 @@ async def test_i10_without_the_register_nobody_is_looked_at(sqlite_database: Sql
         written = await window.rows(select(func.count()).select_from(consents))
 
     assert written == [(0,)]
+
+
+async def test_who_has_no_try_left_is_refused_before_the_register_is_asked(sqlite_database: SqliteDatabase) -> None:
+    """Or how long the answer takes would tell, as often as anybody likes, whether name and number agree."""
+    who, asked = registered(template=a_template(5)), list[str]()
+
+    class Counting(RegisterInMemory):
+        async def find(self, *, id_number: str, name: str, with_face: bool) -> Registered | None:
+            asked.append(id_number)
+            return await super().find(id_number=id_number, name=name, with_face=with_face)
+
+    def spent(_connection: Connection) -> None:
+        raise FaceTriesSpentError(retry_after=timedelta(minutes=1), other_ways=())
+
+    async with a_window(sqlite_database, register=Counting(who)) as window:
+        start = to_activate(window, id_number=who.id_number, name=who.name)
+        with pytest.raises(FaceTriesSpentError):
+            await window.desk.consented(window.caller, a_session(window), start, also=spent)
+
+    assert asked == []
+
+
+async def test_a_register_that_is_down_costs_nobody_a_try(sqlite_database: SqliteDatabase) -> None:
+    register, told = RegisterInMemory(), list[str]()
+    register.is_down = True
+    async with a_window(sqlite_database, register=register) as window:
+        who = registered()
+        with pytest.raises(RegisterUnavailableError):
+            await window.desk.consented(
+                window.caller,
+                a_session(window),
+                to_activate(window, id_number=who.id_number, name=who.name),
+                also=lambda _: told.append("taken"),
+                undone=lambda _: told.append("given back"),
+            )
+
+    assert told == ["taken", "given back"]
 
 
 async def test_who_cannot_move_activates_before_a_camera_that_sees_depth_alone(window: Window) -> None:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
+from server.credentials.building import limits_anywhere
 from server.credentials.errors import (
     AssertionForeignError,
     CodeExpiredError,
@@ -16,6 +18,7 @@ from server.credentials.errors import (
     PinWrongError,
 )
 from server.errors import reply_to
+from server.faces.rules_file import load_rule_book
 from server.settlement import Bill, CodeAuthorization, Quote, Receipt
 from server.settlement.errors import PinRequiredError, TransactionIdReusedError
 from server.settlement.insurers import EntitlementKind
@@ -222,3 +225,22 @@ async def _taken(window: CredentialWindow, transaction_id: str) -> str:
     bill, code = a_bill(total_fen=500), await window.a_code()
     await pay(window, bill, await window.money.a_quote(bill, code), code, transaction_id=transaction_id)
     return transaction_id
+
+
+async def test_a_code_of_a_face_pays_no_more_than_such_a_face_pays_whatever_the_business(
+    window: CredentialWindow,
+) -> None:
+    """Or a face shown for a registration would pay at the pharmacy what the pharmacy's own rules do not let it."""
+    window = a_credential_window(window.money, anywhere=partial(limits_anywhere, load_rule_book()))
+    colour = await window.desk.resolve_code(
+        (await window.a_code(amount_limit_fen=100_000, pin_free_limit_fen=20_000)).code
+    )
+    bill = a_bill(total_fen=15_000)
+    code = await window.a_code(amount_limit_fen=100_000, pin_free_limit_fen=20_000)
+    quote = await window.money.a_quote(bill, code)
+    with pytest.raises(PinRequiredError):
+        await pay(window, bill, quote, code)
+    solid = await window.desk.resolve_code((await window.a_code()).code)
+
+    assert colour.pin_free_limit_fen == 10_000
+    assert solid.pin_free_limit_fen == window.money.limits.code_pin_free_fen

@@ -322,6 +322,15 @@ async def test_a_closing_without_the_insurer_holds_on_an_operators_word_and_is_a
     assert (entry.actor, entry.reason) == (ACTOR, "asked by phone")
 
 
+async def test_i10_an_insurer_that_did_not_confirm_the_undoing_is_not_written_down_as_agreeing(far: Far) -> None:
+    await a_dead_letter(far, Fault.DOWN)
+    far.insurer.fail_next("reverse", Fault.DOWN)
+
+    closed = await far.doubts.close(far.transaction_id, Verdict.REVERSED, actor=ACTOR, reason="asked by phone")
+
+    assert (closed.state, closed.insurer) == (SettlementState.REVERSED, Witness.NO_ANSWER)
+
+
 async def test_only_a_dead_letter_is_closed_and_never_as_settled_when_its_terminal_wanted_it_undone(far: Far) -> None:
     await far.settle_in_vain()
     with pytest.raises(NotADeadLetterError):

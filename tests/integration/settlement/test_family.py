@@ -220,10 +220,84 @@ async def test_names_cannot_be_found_by_trying(window: CredentialWindow) -> None
     proof = await window.a_proof()
     for _ in range(WRONG_PER_TERMINAL_MAX):
         with pytest.raises(PersonNotInRegisterError):
-            await window.relatives.bind(window.caller, a_wish(registered(), holder=proof))
+            await window.relatives.bind(
+                window.caller, a_wish(registered(id_number=an_id_number_of(CHILD)), holder=proof)
+            )
 
     with pytest.raises(RegisterTriesSpentError):
         await window.relatives.bind(window.caller, a_wish(known(window), holder=proof))
+
+
+async def test_a_face_that_may_be_a_picture_neither_ends_nor_binds_nor_lists(window: CredentialWindow) -> None:
+    """It pays with a PIN or a practitioner beside it alone, and here nothing stands beside it."""
+    picture = {"amount_limit_fen": 30_000, "pin_free_limit_fen": 0, "staff_may_confirm": True}
+    proof, child = await window.a_proof(**picture), known(window)
+
+    with pytest.raises(AssertionForeignError):
+        await window.desk.end(window.caller, proof)
+    with pytest.raises(AssertionForeignError):
+        await window.relatives.list(window.caller, proof)
+    with pytest.raises(AssertionForeignError):
+        await window.relatives.bind(window.caller, a_wish(child, holder=proof))
+    code = await window.desk.issue_code(window.caller, proof)
+
+    assert (await window.desk.resolve_code(code.code)).pin_free_limit_fen == 0
+
+
+async def test_an_adult_who_did_not_come_is_not_looked_up(window: CredentialWindow) -> None:
+    """Or the refusal would tell whether name and number agree, as often as anybody likes."""
+    proof = await window.a_proof()
+    adult = known(window, born=date(1962, 5, 4))
+
+    for who in (adult, replace(adult, name="别人")):
+        with pytest.raises(RelativeFaceMissingError):
+            await window.relatives.bind(window.caller, a_wish(who, holder=proof))
+
+
+async def test_a_question_that_ends_in_no_binding_counts_whatever_it_failed_for(window: CredentialWindow) -> None:
+    proof, adult = await window.a_proof(), known(window, born=date(1962, 5, 4))
+    await taken_in(window, adult)
+    for _ in range(WRONG_PER_TERMINAL_MAX):  # the holder's face as the relative's: only who is there hears "foreign"
+        with pytest.raises(AssertionForeignError):
+            await window.relatives.bind(window.caller, a_wish(adult, holder=proof, face=proof.assertion))
+
+    with pytest.raises(RegisterTriesSpentError):
+        await window.relatives.bind(window.caller, a_wish(adult, holder=proof, face=proof.assertion))
+
+
+async def test_a_register_that_is_down_and_relatives_who_are_bound_cost_no_question(window: CredentialWindow) -> None:
+    register = window.relatives._register  # noqa: SLF001 - as above
+    assert isinstance(register, RegisterInMemory)
+    child = known(window)
+    register.is_down = True
+    for _ in range(WRONG_PER_TERMINAL_MAX):
+        with pytest.raises(RegisterUnavailableError):
+            await window.bound(child)
+    register.is_down = False
+    for _ in range(WRONG_PER_TERMINAL_MAX):
+        relative = await window.bound(child)
+        await window.relatives.unbind(window.caller, await window.a_proof(), binding_id=relative.binding_id)
+
+    assert (await window.bound(child)).masked_name == "苏**"
+
+
+async def test_i11_questions_at_once_do_not_pass_the_bound_together(window: CredentialWindow) -> None:
+    class Slow(RegisterInMemory):
+        async def find(self, *, id_number: str, name: str, with_face: bool) -> Registered | None:
+            await asyncio.sleep(0.05)
+            return await super().find(id_number=id_number, name=name, with_face=with_face)
+
+    asking, proof = a_credential_window(window.money, register=Slow()), await window.a_proof()
+    outcomes = await asyncio.gather(
+        *(
+            asking.relatives.bind(asking.caller, a_wish(registered(id_number=an_id_number_of(CHILD)), holder=proof))
+            for _ in range(2 * WRONG_PER_TERMINAL_MAX)
+        ),
+        return_exceptions=True,
+    )
+
+    assert sum(isinstance(outcome, PersonNotInRegisterError) for outcome in outcomes) == WRONG_PER_TERMINAL_MAX
+    assert sum(isinstance(outcome, RegisterTriesSpentError) for outcome in outcomes) == WRONG_PER_TERMINAL_MAX
 
 
 async def test_without_an_active_credential_nobody_is_bound(window: CredentialWindow) -> None:

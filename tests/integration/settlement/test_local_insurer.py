@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import update
 
 from server.settlement.errors import QuoteOutdatedError
 from server.settlement.insurers.local.errors import (
@@ -13,6 +14,7 @@ from server.settlement.insurers.local.errors import (
 )
 from server.settlement.insurers.local.registrations import diseases_of, filings_of
 from server.settlement.insurers.local.rules import RuleBook
+from server.store.tables.settlement import settlements
 from tests.support.local_scheme import Scheme, a_prepayment, a_stay, rules_by, steps
 from tests.support.money import a_bill
 
@@ -177,3 +179,27 @@ def test_before_the_first_set_nothing_is_in_force(scheme: Scheme) -> None:
 
     with pytest.raises(RulesNotInForceError):
         scheme.quote(scheme.a_person(), a_bill())
+
+
+def test_i06_what_the_release_before_paid_as_a_prepayment_is_undone_with_all_it_used_up(scheme: Scheme) -> None:
+    """It knew no stays: its rules paid type 1104 as any other bill, and its rows have none of the newer columns."""
+    person = scheme.a_person(balance_fen=1_000)
+    untouched = scheme.standing()
+    row = scheme.pay(person, a_bill(total_fen=70_000))
+    scheme.connection.execute(
+        update(settlements)
+        .where(settlements.c.transaction_id == row.transaction_id)
+        .values(
+            business_type=1104,
+            stay_number=None,
+            chronic_disease=None,
+            payer_id=None,
+            catastrophic_fen=None,
+            prepaid_fen=None,
+            prepaid_back_fen=None,
+        )
+    )
+
+    scheme.undo(row)
+
+    assert scheme.standing() == untouched

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from server.settlement import CardAuthorization, FaceAuthorization, Receipt, SettlementDesk, SettlementLimits
 from server.settlement.errors import InsurerRefusedError, PinRequiredError
@@ -113,6 +113,18 @@ async def test_what_is_undone_is_given_back_to_the_day_it_was_counted_in(money: 
 
     assert await counted(money) == [(0, 0)]
     await pay(money, 30_000)
+
+
+async def test_a_count_that_was_lost_hinders_no_undoing(money: Money) -> None:
+    """A clock that was far ahead for a while purges days that are not over; begun anew, they count nothing."""
+    paid = await pay(money)
+    await money.unit_of_work.write(
+        lambda connection: connection.execute(update(pin_free_days).values(payments=0, total_fen=0))
+    )
+
+    await money.desk.cancel(money.caller, transaction_id=money.an_id(), settlement_transaction_id=paid.transaction_id)
+
+    assert await counted(money) == [(0, 0)]
 
 
 async def test_a_refusal_of_a_remote_insurer_gives_it_back(sqlite_database: SqliteDatabase) -> None:

@@ -222,6 +222,8 @@ HARMS = (
     ("UPDATE settlements SET credit_fen = NULL", "unexplained"),
     ("UPDATE settlements SET state = 'SETTLED' WHERE state = 'CANCELLED'", "unexplained"),
     ("UPDATE credit_debts SET repaid_fen = repaid_fen + 1", "credit_misstated"),
+    ("UPDATE credit_debts SET taken_fen = taken_fen + 1, repaid_fen = repaid_fen + 1", "credit_misstated"),
+    ("UPDATE credit_debts SET given_back_at = taken_at, repaid_fen = 0", "credit_misstated"),
     ("DELETE FROM credit_lines", "credit_misstated"),
     ("UPDATE credit_lines SET limit_fen = limit_fen + 1", "credit_misstated"),
 )

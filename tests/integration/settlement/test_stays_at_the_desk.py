@@ -6,6 +6,7 @@ import pytest
 
 from server.settlement import AccountKind, Bill, Receipt
 from server.settlement.books import verify_settlements
+from server.settlement.errors import QuoteOutdatedError
 from server.settlement.insurers.local.errors import StaySettledError
 from server.settlement.ledger import OUTSIDE
 from tests.support.database import Database, SqliteDatabase
@@ -75,6 +76,24 @@ async def test_i06_the_books_of_a_stay_that_stands_are_sound(money: Money) -> No
     assert await money.paid_to_site() == 5_000
     report = await money.unit_of_work.read(verify_settlements)
     assert (report.unposted, report.unexplained) == ((), ())
+
+
+async def test_a_quote_holds_only_as_long_as_what_it_promised_to_give_back_is_what_is_there(money: Money) -> None:
+    """The shares are the same; but the cashier gives back by the quote, and the rest would be nobody's."""
+    await pay(money, a_prepayment(total_fen=30_000))
+    bill = a_stay(total_fen=20_000)
+    face = await money.a_face(business_type=bill.business_type)
+    quote = await money.a_quote(bill, face)
+    await pay(money, a_prepayment(total_fen=10_000))
+
+    with pytest.raises(QuoteOutdatedError):
+        await money.desk.settle(
+            money.caller, transaction_id=money.an_id(), quote_id=quote.quote_id, bill=bill, authorization=face
+        )
+
+    again = await money.a_quote(bill, face)
+    assert [line.amount_fen for line in quote.reckoning if line.step == "PREPAID_BACK"] == [15_000]
+    assert [line.amount_fen for line in again.reckoning if line.step == "PREPAID_BACK"] == [25_000]
 
 
 def test_a_plain_bill_is_booked_with_no_statement_more_than_money_and_year_need(

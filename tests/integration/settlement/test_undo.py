@@ -10,6 +10,7 @@ from sqlalchemy import select
 from server.settlement import AccountKind, Receipt, SettlementState
 from server.settlement.errors import (
     CancelTooLateError,
+    InsurerRefusedError,
     NotSettledError,
     ReversalTooLateError,
     SettlementNotFoundError,
@@ -19,9 +20,12 @@ from server.settlement.errors import (
     TransactionIdTimeError,
     TransactionReversedError,
 )
+from server.settlement.insurers.local import LocalInsurer, load_rules
 from server.settlement.model import Bill, FaceAuthorization
+from server.settlement.quote import CHINA
 from server.store.tables.settlement import benefit_years
-from tests.support.database import Database
+from tests.support.database import Database, SqliteDatabase
+from tests.support.insurer import RemoteInsurerInMemory
 from tests.support.money import ANOTHER_TERMINAL, REGION, Money, a_bill, a_caller, a_settlement_desk, an_id
 
 
@@ -281,3 +285,26 @@ async def test_another_terminal_cannot_take_the_id_of_a_tombstone(money: Money) 
         await money.desk.settle(
             stranger, transaction_id=tombstone, quote_id=quote.quote_id, bill=bill, authorization=face
         )
+
+
+@pytest.mark.parametrize("is_remote", [False, True], ids=["settled in house", "settled far away"])
+async def test_i05_what_another_insurer_has_booked_is_not_undone_in_words_alone(
+    sqlite_database: SqliteDatabase, *, is_remote: bool
+) -> None:
+    """After the insurer was exchanged the new one knows nothing of it, and would move nothing back."""
+    remote = RemoteInsurerInMemory()
+    async with a_settlement_desk(sqlite_database.engine, insurer=remote if is_remote else None) as money:
+        local = LocalInsurer(rules=load_rules(), ledger=money.ledger, now=money.clock.now, zone=CHINA)
+        exchanged = money.another_desk(local if is_remote else remote)
+        bill, face = a_bill(total_fen=10_000), await money.a_face()
+        quote = await money.a_quote(bill, face)
+        settled = await money.desk.settle(
+            money.caller, transaction_id=money.an_id(), quote_id=quote.quote_id, bill=bill, authorization=face
+        )
+
+        for undo in (exchanged.cancel, exchanged.reverse):
+            with pytest.raises(InsurerRefusedError):
+                await undo(money.caller, transaction_id=money.an_id(), settlement_transaction_id=settled.transaction_id)
+
+        found = await money.desk.get(money.caller, settled.transaction_id)
+        assert found.state is SettlementState.SETTLED

@@ -57,6 +57,28 @@ def test_a_difference_counts_when_it_still_is_one_and_only_what_is_undone_here_i
     assert outcome(kind, ours, theirs_fen) is expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "ours", "stands_there", "expected"),
+    [
+        (STATE, UNDONE, True, Proposal.REVERSE_THERE),
+        (THEIRS, UNDONE, True, Proposal.REVERSE_THERE),
+        (STATE, UNDONE, False, None),
+        (STATE, PAID, False, Proposal.PERSON),
+        (STATE, PAID, True, None),
+    ],
+)
+def test_a_bill_that_the_insurance_pays_nothing_of_is_no_less_a_difference(
+    kind: DifferenceClass, ours: Standing, *, stands_there: bool, expected: Proposal | None
+) -> None:
+    difference = Difference(
+        difference_class=kind, transaction_id="t", ours_fen=0, theirs_fen=0, theirs_stands=stands_there
+    )
+
+    found = judged([difference], {"t": ours}, day=DAY, booked_there=())
+
+    assert (found[0].proposal if found else None) is expected
+
+
 def test_a_day_begins_and_ends_at_the_platforms_midnight() -> None:
     begins, ends = bounds_of(DAY, CHINA)
 

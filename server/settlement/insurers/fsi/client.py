@@ -1,5 +1,6 @@
 """How does a message get to the core and its answer back? HTTP with kept connections, bounds on time and size."""
 
+import asyncio
 import secrets as chance
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import httpx
 from server.settlement.insurers.fsi.errors import AnswerGarbledError, LineBrokenError, NotSentError
 from server.settlement.insurers.fsi.signing import Secrets, header_signature
 
+_WHOLE: Final = 6
+"""Times the bound on silence that one exchange may take in all: a day's file is slow, and a core that drips endless."""
 _NONCE_BYTES: Final = 16
 _OK: Final = 200
 
@@ -56,10 +59,11 @@ class CoreLine:
         """
         request = self._client.build_request("POST", path, content=body, headers=self._headers())
         try:
-            return await self._answer(request)
+            async with asyncio.timeout(_WHOLE * self._settings.answer_timeout.total_seconds()):
+                return await self._answer(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise NotSentError from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, TimeoutError) as error:
             raise LineBrokenError from error
 
     async def begin_anew(self) -> None:

@@ -16,7 +16,7 @@ from server.settlement.insurers.fsi.canonical import sorted_text
 from server.settlement.insurers.fsi.msgid import next_msgid
 from server.settlement.insurers.fsi.profile import MsgidSettings
 from server.settlement.model import Shares
-from server.store.tables.fsi import fsi_messages, fsi_shut, fsi_visits
+from server.store.tables.fsi import MOVED_NOTHING, fsi_messages, fsi_shut, fsi_visits
 
 _PSN_NO: Final = "psn_no"
 _ERR_MSG: Final = "err_msg"
@@ -189,6 +189,13 @@ class Records:
             )
         ).rowcount
 
+    @staticmethod
+    def forget_refusals(connection: Connection, *, written_before: datetime) -> int:
+        """Drop refusals of calls that moved nothing; return how many."""
+        return connection.execute(
+            delete(fsi_messages).where(MOVED_NOTHING, fsi_messages.c.written_at < written_before)
+        ).rowcount
+
     def write_message(
         self,
         connection: Connection,
@@ -309,3 +316,5 @@ class Records:
 
 UNUSED_KEPT_FOR: Final = timedelta(days=1)
 """How long a visit without a transaction is kept after it was closed."""
+REFUSALS_KEPT_FOR: Final = timedelta(days=30)
+"""How long the refusal of a call that moved nothing is kept, with what the core wrote beside it."""

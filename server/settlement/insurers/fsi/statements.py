@@ -196,6 +196,7 @@ def _difference(theirs: TheirLine, transaction_id: str | None, ours: Mapping[str
         reference=theirs.setl_id[:64],
         ours_fen=None if line is None else line.insured_fen if line.stands else 0,
         theirs_fen=0 if theirs.is_undone else theirs.fund_fen + theirs.account_fen,
+        theirs_stands=not theirs.is_undone,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which registrations does nobody need any more? Quotes that were never settled, and what was refused or undone."""
+"""What does nobody need any more? Registrations of quotes that came to nothing, and what a core wrote beside a no."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,10 +12,18 @@ from server.settlement.insurers.fsi.errand import Errands
 from server.settlement.insurers.fsi.errors import CoreRefusedError
 from server.settlement.insurers.fsi.institutions import Institutions
 from server.settlement.insurers.fsi.kinds import Kinds
-from server.settlement.insurers.fsi.records import UNUSED_KEPT_FOR, Records, Visit, VisitState
+from server.settlement.insurers.fsi.records import (
+    REFUSALS_KEPT_FOR,
+    UNUSED_KEPT_FOR,
+    Records,
+    Visit,
+    VisitState,
+)
 from server.store.unit_of_work import UnitOfWork
 
 _BATCH: Final = 16
+_BATCHES_MAX: Final = 256
+"""Of one pass: a day's quotes that came to nothing must not pile up faster than they are cancelled."""
 
 
 class Tidying:
@@ -57,15 +65,21 @@ class Tidying:
         Raises:
             FsiError: the core does not answer; what is left is tried in the next pass.
         """
-        unused = await self._unit_of_work.write(self._taken_from_quotes)
-        for visit in unused:
-            await self._close(visit)
-        return len(unused)
+        closed = 0
+        for _ in range(_BATCHES_MAX):
+            unused = await self._unit_of_work.write(self._taken_from_quotes)
+            for visit in unused:
+                await self._close(visit)
+            closed += len(unused)
+            if len(unused) < _BATCH:
+                break
+        return closed
 
     def _taken_from_quotes(self, connection: Connection) -> list[Visit]:
         """Make sure that no settlement takes them from now on, then return them."""
         now = self._now()
         self._records.forget_visits(connection, made_before=now - UNUSED_KEPT_FOR)
+        self._records.forget_refusals(connection, written_before=now - REFUSALS_KEPT_FOR)
         unused = self._records.unused_visits(connection, made_before=now - self._unused_after, limit=_BATCH)
         for visit in unused:
             self._records.change_visit(connection, visit, state=VisitState.RELEASED)

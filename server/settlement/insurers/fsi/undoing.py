@@ -85,9 +85,10 @@ class Undoings:
         number: a core remembers that, also for a message that it has not seen yet.
         """
         visit, messages = await self._unit_of_work.write(lambda connection: self._shut(connection, transaction_id))
-        doubtful = [message for message in messages if _may_be_booked(message)]
-        if visit is None or not doubtful:
+        sent = [message for message in messages if _may_have_come(message)]
+        if visit is None or not sent:
             return False
+        doubtful = [message for message in sent if message.infcode in {None, GOOD}]
         had_moved = bool(visit.setl_id)
         if can_look(visit):
             found = await self._looks.at(visit, msgids=_msgids(messages))
@@ -98,6 +99,8 @@ class Undoings:
             if found is None and _was_reversed(messages):  # by a try before, which came no further than its answer
                 await self._release(visit)
                 return had_moved
+            if found is not None:  # also what the core refused: it stands there all the same
+                doubtful = sent
         for message in doubtful:
             await self._reverse(visit, message, messages)
         await self._release(visit)
@@ -174,8 +177,8 @@ class Undoings:
         )
 
 
-def _may_be_booked(message: Message) -> bool:
-    return message.purpose is Purpose.SETTLE and message.may_have_arrived and message.infcode in {None, GOOD}
+def _may_have_come(message: Message) -> bool:
+    return message.purpose is Purpose.SETTLE and message.may_have_arrived
 
 
 def _was_reversed(messages: list[Message]) -> bool:

@@ -97,7 +97,8 @@ class LocalInsurer:
         )
         open_standing(connection, claim)
         reckoned = self._reckoned(connection, claim)
-        return Quotation(shares=reckoned.split.shares, reckoning=reckoned.lines)
+        split = reckoned.split
+        return Quotation(shares=split.shares, reckoning=reckoned.lines, prepaid_back_fen=split.prepaid_back_fen)
 
     def book(self, connection: Connection, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:
         """Move the money exactly as quoted; see the port."""
@@ -141,8 +142,7 @@ class LocalInsurer:
         elif claim.bill.stay_number:
             reopen_stay(connection, settled_by=transaction_id)
         self._ledger.undo(connection, f"settle:{transaction_id}", undone_by=f"undo:{transaction_id}")
-        if is_prepayment(claim.bill):
-            return
+        # A prepayment has used nothing up; but the release before paid use type 1104 as any other bill, without a stay.
         use_up(
             connection,
             claim,

@@ -111,6 +111,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("msgid", name=op.f("pk_fsi_messages")),
     )
     with op.batch_alter_table("fsi_messages", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_fsi_messages_refused",
+            ["written_at"],
+            unique=False,
+            sqlite_where=sa.text("purpose = 'OTHER'"),
+            postgresql_where=sa.text("purpose = 'OTHER'"),
+        )
         batch_op.create_index(batch_op.f("ix_fsi_messages_transaction_id"), ["transaction_id"], unique=False)
 
     op.create_table(
@@ -387,6 +394,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("chronic_disease", sa.String(length=32), server_default="", nullable=False))
         batch_op.add_column(sa.Column("catastrophic_fen", sa.BigInteger(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("prepaid_fen", sa.BigInteger(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("prepaid_back_fen", sa.BigInteger(), server_default="0", nullable=False))
 
     with op.batch_alter_table("settlements", schema=None) as batch_op:
         batch_op.add_column(sa.Column("payer_id", sa.String(length=36), nullable=True))
@@ -427,6 +435,7 @@ def downgrade() -> None:
         batch_op.drop_column("payer_id")
 
     with op.batch_alter_table("quotes", schema=None) as batch_op:
+        batch_op.drop_column("prepaid_back_fen")
         batch_op.drop_column("prepaid_fen")
         batch_op.drop_column("catastrophic_fen")
         batch_op.drop_column("chronic_disease")
@@ -499,6 +508,11 @@ def downgrade() -> None:
     op.drop_table("fsi_sequences")
     with op.batch_alter_table("fsi_messages", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_fsi_messages_transaction_id"))
+        batch_op.drop_index(
+            "ix_fsi_messages_refused",
+            sqlite_where=sa.text("purpose = 'OTHER'"),
+            postgresql_where=sa.text("purpose = 'OTHER'"),
+        )
 
     op.drop_table("fsi_messages")
     op.drop_table("credit_lines")

@@ -1,5 +1,6 @@
 """The line to a core: sessions, repetitions, doubled answers, bounds, and a core that is down."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -111,6 +112,16 @@ async def test_i11_an_answer_is_read_up_to_a_bound(fsi: Fsi) -> None:
 
     with pytest.raises(AnswerGarbledError):
         await fsi.insurer.quote(CLAIM)
+
+
+async def test_i11_an_answer_that_drips_is_waited_for_up_to_a_bound(sqlite_database: Database) -> None:
+    """Silence alone has a bound of its own; what never falls silent must end as well, with nobody outside to end it."""
+    silence = timedelta(milliseconds=100)
+    async with a_running_fsi(sqlite_database, answer_timeout=silence, connect_timeout=silence, tries_max=1) as fsi:
+        fsi.core.script("9001", Step(drips=True))
+
+        with pytest.raises(LineBrokenError):
+            await asyncio.wait_for(fsi.insurer.quote(CLAIM), timeout=60)
 
 
 async def test_i11_a_core_that_keeps_failing_is_left_alone_for_a_while(sqlite_database: Database) -> None:

@@ -172,7 +172,7 @@ async def test_a_query_that_shows_somebody_elses_settlement_is_no_answer(fsi: Fs
 async def test_a_refusal_is_certain_after_a_look_and_its_words_are_sealed(fsi: Fsi, sqlite_database: Database) -> None:
     transaction_id, shares = await fsi.quoted()
     fsi.core.script("2207", Step(infcode=-203, err_msg="王小明 已停保"))
-    fsi.core.script("5203", NOTHING)
+    fsi.core.script("5203", NOTHING, NOTHING)
 
     with pytest.raises(InsurerRefusedError) as error:
         await fsi.settle(transaction_id, shares)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers.fsi.errors import (
@@ -10,6 +11,7 @@ from server.settlement.insurers.fsi.errors import (
     ReversalUnprovenError,
 )
 from server.settlement.insurers.fsi.profile import AnswerSettings, OutpatientSettings, Profile, ReversalSettings
+from server.store.tables.fsi import fsi_messages
 from tests.support.database import Database
 from tests.support.fsi import (
     NOTHING,
@@ -21,7 +23,7 @@ from tests.support.fsi import (
     a_running_fsi,
     setlinfo,
 )
-from tests.support.money import an_id
+from tests.support.money import a_bill, an_id
 
 CLAIM = a_claim()
 
@@ -201,3 +203,48 @@ async def test_registrations_that_nobody_needs_are_cancelled_once_and_forgotten(
 
     assert fsi.core.sent("2202")[0]["input"]["data"]["mdtrt_id"] == "M1"
     assert len(fsi.core.sent("2202")) == 1
+
+
+async def test_i11_quotes_that_came_to_nothing_do_not_pile_up(fsi: Fsi) -> None:
+    for number in range(20):  # more than one batch
+        await fsi.insurer.quote(a_claim(bill=a_bill(bill_number=f"B-{number}", not_covered_fen=100)))
+    fsi.clock.advance(timedelta(hours=2))
+
+    assert await fsi.insurer.tidy() == 20
+
+
+async def test_i11_refused_questions_are_forgotten_and_messages_that_move_money_never(fsi: Fsi) -> None:
+    transaction_id, shares = await fsi.quoted()
+    await fsi.settle(transaction_id, shares)
+    fsi.core.script("1101", Step(infcode=-201, err_msg="x"))
+    with pytest.raises(InsurerRefusedError):
+        await fsi.insurer.quote(CLAIM)
+
+    async def kept() -> list[str]:
+        return await fsi.unit_of_work.read(
+            lambda connection: list(connection.scalars(select(fsi_messages.c.infno).order_by(fsi_messages.c.infno)))
+        )
+
+    before = await kept()
+    fsi.clock.advance(timedelta(days=31))
+    await fsi.insurer.tidy()
+
+    assert (before, await kept()) == (["1101", "2207"], ["2207"])
+
+
+async def test_i05_what_a_core_refused_and_has_booked_all_the_same_is_reversed_when_it_is_asked_for(fsi: Fsi) -> None:
+    transaction_id, shares = await fsi.quoted()
+    fsi.core.script("2207", Step(infcode=-1))
+    fsi.core.script("5203", NOTHING)  # a gateway gave up on it before the core did
+    with pytest.raises(InsurerRefusedError):
+        await fsi.settle(transaction_id, shares)
+    (settle,) = fsi.core.sent("2207")
+    fsi.core.script("5203", Step(output={"setlinfo": setlinfo(mdtrt_id="M1")}), UNDONE)
+
+    assert await fsi.insurer.reverse(transaction_id) is True
+
+    (reverse,) = fsi.core.sent("2601")
+    assert reverse["input"]["data"]["omsgid"] == settle["msgid"]
+    fsi.core.script("5203", NOTHING)
+    assert await fsi.insurer.reverse(transaction_id) is False
+    assert len(fsi.core.sent("2601")) == 1
