@@ -13,7 +13,7 @@ from server.interceptors import (
 )
 from server.interceptors.limits import Rate, by_address, by_terminal
 from server.live.witness import VouchLayer
-from server.registry_settings import RegistrySettings
+from server.settings.registry import RegistrySettings
 
 
 def chains(config: Config, metrics: Metrics, identity: IdentityLayer, vouching: VouchLayer) -> tuple[Chain, Chain]:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
-from server.credential_settings import CredentialSettings, RegisterSettings, register_mistakes
-from server.insurer_settings import FsiSettings, InsurerSettings, insurer_mistakes
 from server.ports import AdminClient, AdminListener, Diagnostics, EnrollmentListener, HttpListener, TerminalListener
-from server.registry_settings import RegistrySettings
-from server.self_pay_settings import SelfPaySettings
 from server.settings import Between, ConfigError, Setting, read_settings, settings_of
+from server.settings.credential import CredentialSettings, RegisterSettings, register_mistakes
+from server.settings.insurer import FsiSettings, InsurerSettings, insurer_mistakes
+from server.settings.registry import RegistrySettings
+from server.settings.self_pay import SelfPaySettings
 from server.trust import AuthoritySettings, KeyBackend, Tls
 
 PREFIX = "SHUALIAN_"

@@ -14,15 +14,15 @@ from face_pipeline import errors as face
 from face_pipeline.models.runtime import InferenceError
 from server import refusals
 from server.answers import Answer, Reply, reply_from
-from server.benefit_answers import BENEFITS
-from server.credential_answers import CREDENTIALS
+from server.answers.benefit import BENEFITS
+from server.answers.credential import CREDENTIALS
+from server.answers.doubt import DOUBT
+from server.answers.enrollment import ENROLLMENT
+from server.answers.face import FACES
+from server.answers.next_actions import with_next_actions
+from server.answers.revocation import REVOCATION
+from server.answers.self_pay import SELF_PAY
 from server.credentials import errors as credentials
-from server.doubt_answers import DOUBT
-from server.enrollment_answers import ENROLLMENT
-from server.face_answers import FACES
-from server.next_actions import with_next_actions
-from server.revocation_answers import REVOCATION
-from server.self_pay_answers import SELF_PAY
 from server.settlement import errors as settlement
 from server.store import errors as store
 

@@ -10,7 +10,7 @@ import structlog
 from monitoring.metrics import Metrics
 from server.background import Job
 from server.credentials.sealing import FieldSeal, derived_key
-from server.insurer_settings import InsurerKind
+from server.settings.insurer import InsurerKind
 from server.settlement.insurers import Insurer
 from server.settlement.insurers.fsi.breaker import BreakerState
 from server.settlement.insurers.fsi.building import FsiCounts, fsi_insurer, read_fsi

@@ -49,9 +49,9 @@ from server.credentials.family import FamilyAccounts
 from server.credentials.people import People
 from server.credentials.staff import StaffAssertions
 from server.faces.practitioners import Practitioners
-from server.insurer_settings import InsurerKind
 from server.issuing import open_authority, take_up_issuers
 from server.keyring import Keyring, read_keys
+from server.settings.insurer import InsurerKind
 from server.settlement.insurers import Insurer
 from server.settlement.insurers.absent import AbsentInsurer
 from server.settlement.insurers.local import LocalInsurer, load_rules

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from server.answers import Answer, NextAction
-from server.cashier import REFUSED, Words, sentences
+from server.answers.cashier import REFUSED, Words, sentences
 from server.errors import ANSWERS, INTERNAL_REASON
 
 HEAD: Final = """# Error catalogue
 
-Printed by `shualian docs catalogue` from `server/errors.py` and `server/cashier.toml`; do not edit by hand. For each
-reason that somebody at a counter can meet: the gRPC status, the insurer's code where it comes from there, and the
+Printed by `shualian docs catalogue` from `server/errors.py` and `server/answers/cashier.toml`; do not edit by hand. For
+each reason that somebody at a counter can meet: the gRPC status, the insurer's code where it comes from there, and the
 sentence for the cashier. The sentence travels with the refusal as `google.rpc.LocalizedMessage`, in Chinese unless the
 call's metadata says `accept-language: en`. It says what to do next and nothing about anybody. What the makers of
 terminals program against stands in [errors.md](errors.md).

@@ -9,7 +9,6 @@ import httpx
 
 from face_pipeline import FacePipeline
 from monitoring.metrics import Metrics
-from server.credential_settings import RegisterKind, RegisterSettings
 from server.credentials.assertion import AssertionClaims
 from server.credentials.desk import CodeLimits, CredentialDesk
 from server.credentials.holder import HolderProofs
@@ -22,6 +21,7 @@ from server.faces.rules import Limits, RuleBook
 from server.faces.rules_file import load_rule_book
 from server.secret_files import read_secret
 from server.services.credential import CredentialService
+from server.settings.credential import RegisterKind, RegisterSettings
 from server.store import UnitOfWork
 from server.wiring import Domain
 

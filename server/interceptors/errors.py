@@ -14,8 +14,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, LocalizedMessage
 from google.rpc.status_pb2 import Status
 
 from server.answers import DOMAIN, Reply
+from server.answers.cashier import spoken
 from server.caller import current_request_id
-from server.cashier import spoken
 from server.interceptors.chain import Behaviour, Context, Method
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from server.credentials.sealing import FieldSeal
-from server.insurer_settings import FsiSettings
+from server.settings.insurer import FsiSettings
 from server.settlement.insurers import Claim, Entitlement, EntitlementKind
 from server.settlement.insurers.fsi.building import FsiCounts, FsiParts, fsi_insurer
 from server.settlement.insurers.fsi.envelope import Institution

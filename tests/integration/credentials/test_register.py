@@ -21,11 +21,11 @@ from starlette.routing import Route
 
 from face_pipeline.errors import FrameUndecodableError
 from face_pipeline.frames import Template
-from server.credential_settings import RegisterKind, RegisterSettings, register_mistakes
 from server.credentials.errors import IdNumberInvalidError, RegisterUnavailableError
 from server.credentials.register.http import ANSWER_BYTES_MAX, PATH, HttpRegister
 from server.register_simulator.app import application
 from server.register_simulator.people import Mode, Script, SimulatedPerson, SimulatedRegister
+from server.settings.credential import RegisterKind, RegisterSettings, register_mistakes
 from tests.integration.credentials.made_up import a_template
 from tests.support.credentials import an_id_number_of
 from tests.support.http import served

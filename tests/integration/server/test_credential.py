@@ -8,9 +8,9 @@ import pytest
 import uuid_utils
 
 from device_registry import TerminalClass
-from server.credential_settings import RegisterKind
 from server.register_simulator.app import application
 from server.register_simulator.people import Mode, Script, SimulatedPerson, SimulatedRegister
+from server.settings.credential import RegisterKind
 from server.settlement.ledger import Account, AccountKind
 from shualian.terminal.v1 import (
     credential_pb2,

@@ -230,8 +230,8 @@ async def test_names_cannot_be_found_by_trying(window: CredentialWindow) -> None
 
 async def test_a_face_that_may_be_a_picture_neither_ends_nor_binds_nor_lists(window: CredentialWindow) -> None:
     """It pays with a PIN or a practitioner beside it alone, and here nothing stands beside it."""
-    picture = {"amount_limit_fen": 30_000, "pin_free_limit_fen": 0, "staff_may_confirm": True}
-    proof, child = await window.a_proof(**picture), known(window)
+    proof = await window.a_proof(amount_limit_fen=30_000, pin_free_limit_fen=0, staff_may_confirm=True)
+    child = known(window)
 
     with pytest.raises(AssertionForeignError):
         await window.desk.end(window.caller, proof)

@@ -12,7 +12,7 @@ from server.faces.inbox import FrameInbox
 from server.faces.seats import FaceSeats
 from server.interceptors.limits import Buckets, Rate, TokenBucket, origin_of
 from server.refusals import FaceSessionsFullError, FaceSessionsOpenError, StreamStalledError
-from server.registry_settings import RegistrySettings
+from server.settings.registry import RegistrySettings
 from shualian.terminal.v1 import face_pb2
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from server import errors
 from server.answers import NextAction
-from server.cashier import LANGUAGES, REFUSED, Words, sentences, spoken
+from server.answers.cashier import LANGUAGES, REFUSED, Words, sentences, spoken
 from server.commands.catalogue import catalogue_page
 from server.core_simulator.errors import Infcode
 from server.credentials.errors import CredentialError
@@ -44,7 +44,7 @@ EVERY = list(all_words())
 
 @pytest.mark.parametrize("reason", sorted(EXPECTED))
 def test_every_reason_of_a_counter_has_its_sentence(reason: str) -> None:
-    """A new error gets its sentence in server/cashier.toml, or stands there under operators."""
+    """A new error gets its sentence in server/answers/cashier.toml, or stands there under operators."""
     found = sentences()
 
     assert (reason in found.by_reason) is not (reason in found.operators)

@@ -8,8 +8,8 @@ import pytest
 from device_registry.errors import CertificateRefusedError, EnrollmentRefusedError, TerminalRefusedError
 from server import errors
 from server.answers import NextAction
+from server.answers.next_actions import BY_ERROR
 from server.interceptors.errors import status_of, where_from
-from server.next_actions import BY_ERROR
 from server.settlement.errors import AmountOverLimitError, AuthorizationMissingError
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from server.config import load_config
-from server.insurer_settings import InsurerKind
 from server.secret_files import KeyFileError
 from server.settings import ConfigError
+from server.settings.insurer import InsurerKind
 from server.settlement.errors import InsurerUnavailableError
 from server.settlement.insurers.absent import AbsentInsurer
 from server.settlement.insurers.fsi.building import read_fsi

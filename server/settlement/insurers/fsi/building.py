@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from server.credentials.sealing import FieldSeal
-from server.insurer_settings import FsiSettings
 from server.secret_files import KeyFileError, read_secret
 from server.settings import ConfigError
+from server.settings.insurer import FsiSettings
 from server.settlement.insurers.fsi.booking import Bookings
 from server.settlement.insurers.fsi.breaker import Breaker, BreakerState
 from server.settlement.insurers.fsi.client import CoreLine, LineSettings

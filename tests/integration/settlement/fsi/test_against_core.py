@@ -12,7 +12,7 @@ from tongsuopy.crypto import serialization
 from tongsuopy.crypto.asymciphers import ec
 
 from server.credentials.sealing import FieldSeal
-from server.insurer_settings import FsiSettings
+from server.settings.insurer import FsiSettings
 from server.settlement import Bill, FaceAuthorization, ResolverPolicy, SettlementState
 from server.settlement.errors import InsurerRefusedError, OutcomeUnknownError
 from server.settlement.insurers.fsi.building import FsiCounts, fsi_insurer, read_fsi
