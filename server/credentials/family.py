@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -30,6 +30,12 @@ class Binding:
     """Who is treated."""
     bound_at: datetime
     ended_at: datetime | None
+    good_until: datetime | None
+    """From then on the relative would have to come themselves; None when they did."""
+
+    def holds(self, now: datetime) -> bool:
+        """Return whether it pays for anybody."""
+        return self.ended_at is None and (self.good_until is None or now < self.good_until)
 
 
 class FamilyAccounts:
@@ -49,8 +55,24 @@ class FamilyAccounts:
         """
         return needs_own_face(birth_date_of(id_number), today=self._now().astimezone(self._zone).date())
 
+    def grown_up_at(self, id_number: str) -> datetime:
+        """Return when a child's sixteenth birthday begins.
+
+        Raises:
+            IdNumberInvalidError: the number holds no birth date.
+        """
+        day = birthday(birth_date_of(id_number), OWN_FACE_FROM_YEARS)
+        return datetime.combine(day, time(), tzinfo=self._zone).astimezone(UTC)
+
     def bind(
-        self, connection: Connection, *, credential: Credential, relative_id: str, actor: str, request_id: str
+        self,
+        connection: Connection,
+        *,
+        credential: Credential,
+        relative_id: str,
+        good_until: datetime | None,
+        actor: str,
+        request_id: str,
     ) -> Binding:
         """Let a credential pay for a relative.
 
@@ -65,8 +87,10 @@ class FamilyAccounts:
         holder_id = credential.person_id
         if holder_id == relative_id:
             raise BindingSelfError
-        mine = select(family_bindings).where(_table.holder_id == holder_id, _table.ended_at.is_(None))
-        rows = connection.execute(mine).all()
+        mine = (_table.holder_id == holder_id, _table.ended_at.is_(None))
+        lapsed = update(family_bindings).where(*mine, _table.good_until <= self._now())
+        connection.execute(lapsed.values(ended_at=_table.good_until))  # what does not hold takes nobody's place
+        rows = connection.execute(select(family_bindings).where(*mine)).all()
         if any(row.relative_id == relative_id for row in rows):
             raise BindingExistsError
         free = sorted(set(range(1, RELATIVES_MAX + 1)) - {row.place for row in rows})
@@ -78,6 +102,7 @@ class FamilyAccounts:
             relative_id=relative_id,
             bound_at=self._now(),
             ended_at=None,
+            good_until=good_until,
         )
         connection.execute(
             insert(family_bindings).values(
@@ -87,6 +112,7 @@ class FamilyAccounts:
                 relative_id=relative_id,
                 place=free[0],
                 bound_at=binding.bound_at,
+                good_until=good_until,
             )
         )
         self._note(connection, "family.bound", binding, actor=actor, request_id=request_id)
@@ -100,7 +126,9 @@ class FamilyAccounts:
     def of(self, connection: Connection, holder_id: str) -> list[Binding]:
         """Return whom the holder's credential pays for now, oldest binding first."""
         mine = select(family_bindings).where(_table.holder_id == holder_id, _table.ended_at.is_(None))
-        return [_from(row) for row in connection.execute(mine.order_by(_table.bound_at, _table.binding_id))]
+        bindings = map(_from, connection.execute(mine.order_by(_table.bound_at, _table.binding_id)))
+        now = self._now()
+        return [binding for binding in bindings if binding.holds(now)]
 
     def relative_of(self, connection: Connection, binding_id: str, *, holder_id: str) -> str:
         """Return who is treated under a binding, if it is this holder's and still holds.
@@ -109,7 +137,7 @@ class FamilyAccounts:
             BindingUnknownError: it is not.
         """
         binding = self.get(connection, binding_id)
-        if binding is None or binding.holder_id != holder_id or binding.ended_at is not None:
+        if binding is None or binding.holder_id != holder_id or not binding.holds(self._now()):
             raise BindingUnknownError
         return binding.relative_id
 
@@ -154,4 +182,5 @@ def _from(row: Row[*tuple[Any, ...]]) -> Binding:
         relative_id=row.relative_id,
         bound_at=row.bound_at,
         ended_at=row.ended_at,
+        good_until=row.good_until,
     )

@@ -141,6 +141,7 @@ class FamilyDesk:
                 connection,
                 credential=self._credentials.active(connection, holder.person_id),
                 relative_id=relative_id,
+                good_until=self._family.grown_up_at(registered.id_number) if relative is None else None,
                 actor=f"terminal:{caller.terminal_id}",
                 request_id=caller.request_id,
             )

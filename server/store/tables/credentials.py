@@ -70,6 +70,7 @@ family_bindings = Table(
     Column("place", Integer, nullable=False),  # 1 to 5; two bindings cannot take the same one
     Column("bound_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),
+    Column("good_until", UtcTime),  # the sixteenth birthday, of a child whose guardian spoke for it
     CheckConstraint(f"place BETWEEN 1 AND {RELATIVES_MAX}", name="place_is_there"),
     CheckConstraint("holder_id <> relative_id", name="nobody_binds_themselves"),
     Index("ix_family_bindings_credential_id", "credential_id"),

@@ -103,6 +103,7 @@ async def test_a_change_in_the_register_kills_the_old_credential_its_codes_and_i
             c,
             credential=money.credentials.active(c, holder_id or ""),
             relative_id=money.person.person_id,
+            good_until=None,
             actor="terminal:test",
             request_id="",
         )

@@ -196,6 +196,21 @@ async def test_from_sixteen_on_nobody_is_bound_without_their_own_face(window: Cr
     await window.bound(sibling, face=(await window.a_proof(relative)).assertion)
 
 
+async def test_a_guardians_word_is_good_until_the_sixteenth_birthday(window: CredentialWindow) -> None:
+    window.money.clock.set(datetime(2026, 3, 1, 15, 59, tzinfo=UTC))
+    child = known(window, born=date(2010, 3, 2))
+    relative, bound = await taken_in(window, child), await window.bound(child)
+    window.money.clock.set(datetime(2026, 3, 1, 16, 0, tzinfo=UTC))
+
+    assert await window.relatives.list(window.caller, await window.a_proof()) == ()
+    with pytest.raises(BindingUnknownError):
+        await window.money.desk.pre_settle(
+            window.money.caller, a_bill(), await window.money.a_face(), binding_id=bound.binding_id
+        )
+    await window.bound(child, face=(await window.a_proof(relative)).assertion)
+    assert len(await window.relatives.list(window.caller, await window.a_proof())) == 1
+
+
 async def test_nobody_binds_themselves_or_twice_or_whom_the_register_does_not_know(window: CredentialWindow) -> None:
     money, child = window.money, known(window)
     own = await money.unit_of_work.read(lambda c: money.people.identity(c, money.person.person_id))

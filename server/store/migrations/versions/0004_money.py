@@ -350,6 +350,7 @@ def upgrade() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("bound_at", sa.BigInteger(), nullable=False),
         sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.Column("good_until", sa.BigInteger(), nullable=True),
         sa.CheckConstraint("holder_id <> relative_id", name=op.f("ck_family_bindings_nobody_binds_themselves")),
         sa.CheckConstraint("place BETWEEN 1 AND 5", name=op.f("ck_family_bindings_place_is_there")),
         sa.ForeignKeyConstraint(
