@@ -26,15 +26,19 @@ def check_form(transaction_id: str) -> None:
     _age_from_epoch(transaction_id)
 
 
-def check_new_id(transaction_id: str, *, now: datetime, limits: SettlementLimits) -> None:
+def check_new_id(transaction_id: str, *, now: datetime, limits: SettlementLimits, may_be_ahead: bool = False) -> None:
     """Refuse an id, not seen before, that no terminal with a sound clock can have made; the bounds are in `limits.py`.
+
+    One that is ahead of its time comes of age: a terminal whose clock was far ahead, and that never heard what became
+    of its Settle, must be able to reverse it, or it would be in doubt for ever.
 
     Raises:
         TransactionIdNotV7Error: no UUIDv7.
         TransactionIdTimeError: too far in the future or in the past.
     """
     ahead = _age_from_epoch(transaction_id) - (now - _EPOCH)
-    if not -limits.transaction_id_age_max <= ahead <= limits.transaction_id_ahead_max:
+    is_ahead = ahead > limits.transaction_id_ahead_max and not may_be_ahead
+    if is_ahead or ahead < -limits.transaction_id_age_max:
         raise TransactionIdTimeError(ahead=timedelta(seconds=round(ahead.total_seconds())))
 
 

@@ -120,7 +120,7 @@ def _claim_id(connection: Connection, undoing: Undoing, intent: Intent, means: M
     row, _ = find_settlement(connection, undoing.transaction_id)
     if row is not None or undoing.transaction_id == undoing.settlement_transaction_id:
         raise TransactionIdReusedError
-    check_new_id(undoing.transaction_id, now=now, limits=means.limits)
+    check_new_id(undoing.transaction_id, now=now, limits=means.limits, may_be_ahead=intent is Intent.REVERSE)
     insert_undoing(connection, asked, asked_at=now)
     return False
 
@@ -165,7 +165,7 @@ def _is_in_other_books(connection: Connection, row: SettlementRow, means: Means)
 
 
 def _tombstone(connection: Connection, undoing: Undoing, means: Means, now: datetime) -> SettlementRow:
-    check_new_id(undoing.settlement_transaction_id, now=now, limits=means.limits)
+    check_new_id(undoing.settlement_transaction_id, now=now, limits=means.limits, may_be_ahead=True)
     row = SettlementRow(
         transaction_id=undoing.settlement_transaction_id,
         terminal_id=undoing.caller.terminal_id,

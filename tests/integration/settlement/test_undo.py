@@ -249,17 +249,35 @@ async def test_i05_an_id_serves_one_request_only(money: Money) -> None:
 
 
 async def test_undoing_needs_sound_ids(money: Money) -> None:
-    future = an_id(money.clock.now() + timedelta(days=2))
+    ancient, future = (an_id(money.clock.now() + timedelta(days=days)) for days in (-31, 2))
 
     with pytest.raises(TransactionIdNotV7Error):
         await money.desk.reverse(money.caller, transaction_id="nothing", settlement_transaction_id=money.an_id())
     with pytest.raises(TransactionIdNotV7Error):
         await money.desk.reverse(money.caller, transaction_id=money.an_id(), settlement_transaction_id="nothing")
-    for transaction_id, settlement_id in ((future, money.an_id()), (money.an_id(), future)):
+    for transaction_id, settlement_id in ((ancient, money.an_id()), (money.an_id(), ancient)):
         with pytest.raises(TransactionIdTimeError):
             await money.desk.reverse(
                 money.caller, transaction_id=transaction_id, settlement_transaction_id=settlement_id
             )
+    receipt = await pay(money)
+    with pytest.raises(TransactionIdTimeError):
+        await money.desk.cancel(money.caller, transaction_id=future, settlement_transaction_id=receipt.transaction_id)
+
+
+async def test_i05_what_a_clock_far_ahead_has_made_can_be_reversed_and_never_comes_of_age(money: Money) -> None:
+    settlement_id, undo_id = (an_id(money.clock.now() + timedelta(days=45)) for _ in range(2))
+
+    reversal = await money.desk.reverse(money.caller, transaction_id=undo_id, settlement_transaction_id=settlement_id)
+
+    assert not reversal.money_moved_back
+    money.clock.advance(timedelta(days=45))
+    bill, face = a_bill(), await money.a_face()
+    quote = await money.a_quote(bill, face)
+    with pytest.raises(TransactionReversedError):
+        await money.desk.settle(
+            money.caller, transaction_id=settlement_id, quote_id=quote.quote_id, bill=bill, authorization=face
+        )
 
 
 async def test_what_was_never_settled_cannot_be_cancelled(money: Money) -> None:
