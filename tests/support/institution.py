@@ -10,6 +10,9 @@ CREDENTIAL = "c" * 40
 INSTITUTION = "H99010000001"
 REGION = "990100"
 
+_NUMBERS = itertools.count(1)
+"""Of all messages of this process: a core that several tests share must never hear one id twice."""
+
 Answer = dict[str, Any]
 Send = Callable[[bytes], bytes]
 Sealed = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -29,13 +32,12 @@ class Institution:
         self._send = send
         self._code = code
         self._seal = seal
-        self._numbers = itertools.count(1)
         self.sign_no = ""
 
     def envelope(self, infno: str, input_: Mapping[str, Any], *, msgid: str = "") -> dict[str, Any]:
         """Return an envelope that keeps every rule."""
         return {
-            "infno": infno, "msgid": msgid or f"{self._code}20261122090000{next(self._numbers):04d}",
+            "infno": infno, "msgid": msgid or f"{self._code}20261122090000{next(_NUMBERS):04d}",
             "mdtrtarea_admvs": REGION, "insuplc_admdvs": REGION, "recer_sys_code": "FSI", "dev_no": "T-1",
             "dev_safe_info": "d" * 64, "cainfo": "", "signtype": "", "infver": "V1.0", "opter_type": "2", "opter": "T1",
             "opter_name": "T1", "inf_time": "2026-11-22 09:00:00", "fixmedins_code": self._code,

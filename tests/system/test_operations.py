@@ -117,7 +117,8 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port}" in done.words
 
 
-def test_the_probes_and_the_metrics_say_what_is_the_case(shared: Deployment) -> None:
+async def test_the_probes_and_the_metrics_say_what_is_the_case(shared: Deployment) -> None:
+    await a_terminal(shared)  # it enrolls: a call to be counted
     ready_status, ready = shared.http("/readyz")
     metrics = shared.http("/metrics")[1]
 

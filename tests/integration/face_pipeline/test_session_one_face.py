@@ -151,4 +151,4 @@ def test_i09_a_print_of_a_mixed_face_does_not_make_the_living_attacker_a_match()
 
     verdict = answers[-1]
     assert isinstance(verdict, Verdict)
-    assert verdict.outcome in {Outcome.NOT_MATCHED, Outcome.SPOOF_SUSPECTED}  # he lives, but the still was not him
+    assert verdict.outcome is not Outcome.MATCHED  # he lives, but the still was not him

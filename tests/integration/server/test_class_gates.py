@@ -8,14 +8,14 @@ import pytest
 
 from device_registry import TerminalClass
 from server.gates import METHODS
-from shualian.terminal.v1 import device_pb2, face_pb2, settlement_pb2, types_pb2
+from shualian.terminal.v1 import credential_pb2, device_pb2, face_pb2, settlement_pb2, types_pb2
 from tests.support.payments import by_card, desk, quoted
 from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.visitors import CARD_NUMBER, LIN, PIN, insured
 
 CALLS = [
     (f"/{service.full_name}/{method.name}", f"{service.name}/{method.name}")
-    for file in (device_pb2, face_pb2, settlement_pb2)
+    for file in (credential_pb2, device_pb2, face_pb2, settlement_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
@@ -61,7 +61,7 @@ async def test_each_method_is_open_from_its_class_on_and_shut_below(fleet: Fleet
     assert shut == {
         (held, name) for held in TerminalClass for name, needed in METHODS.items() if not held.covers(needed)
     }
-    assert shut == {(TerminalClass.SCAN, "FaceService/Authenticate"), (TerminalClass.CARD, "FaceService/Authenticate")}
+    assert {(TerminalClass.SCAN, "FaceService/Authenticate"), (TerminalClass.CARD, "FaceService/Authenticate")} <= shut
 
 
 async def test_a_card_is_offered_from_class_two_on(fleet: Fleet) -> None:

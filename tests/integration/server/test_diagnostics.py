@@ -10,7 +10,9 @@ from tests.support.platform import ACTOR, a_platform, an_enrolled_terminal, refu
 from tests.support.questions import is_serving, listed_services, listening_servers
 
 PACKAGE = "shualian.terminal.v1"
-OF_TERMINALS = {f"{PACKAGE}.{name}" for name in ("DeviceService", "FaceService", "SettlementService")}
+OF_TERMINALS = {
+    f"{PACKAGE}.{name}" for name in ("CredentialService", "DeviceService", "FaceService", "SettlementService")
+}
 OF_GRPC = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 

@@ -319,7 +319,7 @@ async def test_i11_sessions_for_one_claim_that_lead_to_nobody_are_bounded_whoeve
         known, unknown = refusals
         assert known.code is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert known.reason == "FACE_TRIES_SPENT"
-        assert known.metadata["other_ways"] == "CARD_AND_PIN,COUNTER"
+        assert known.metadata["other_ways"] == "DYNAMIC_CODE,CARD_AND_PIN,FAMILY_ACCOUNT,COUNTER"
         assert known.retry_after
         assert (known.reason, known.metadata, known.text) == (unknown.reason, unknown.metadata, unknown.text)
 

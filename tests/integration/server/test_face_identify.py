@@ -12,11 +12,13 @@ from shualian.terminal.v1 import face_pb2
 from tests.support.conversation import face_call
 from tests.support.deployment import eventually
 from tests.support.platform import (
+    ACTOR,
     EnrolledTerminal,
     RunningPlatform,
     a_platform,
     a_registered_terminal,
     an_enrolled_terminal,
+    faces,
     refusal,
 )
 from tests.support.visitors import LIN, MA, PHONE, Seen, Visitor, face_session, insured, start
@@ -121,7 +123,7 @@ async def test_a_terminal_that_guesses_too_much_identifies_nobody_for_a_while() 
             refused = refusal(await call.refused())
             assert refused.reason == "FACE_TRIES_SPENT"
             assert refused.retry_after
-            assert refused.metadata["other_ways"] == "CARD_AND_PIN,COUNTER"
+            assert refused.metadata["other_ways"] == "DYNAMIC_CODE,CARD_AND_PIN,FAMILY_ACCOUNT,COUNTER"
 
 
 def is_overfull(running: RunningPlatform) -> bool:
@@ -136,7 +138,12 @@ async def test_where_nobody_could_be_found_nobody_is_looked_at() -> None:
     async with a_platform(face={"gallery_people_max": 1, "gallery_scope": GalleryScope.REGION}) as running:
         terminal = await a_terminal_that_knows_lin(running)
         elsewhere = await a_registered_terminal(running, serial_number="SL-0002")
-        await insured(running, MA, site_id=elsewhere.site_id)
+        await running.write(
+            lambda connection: running.domain.people.add(
+                connection, name=MA.name, id_number=MA.id_number, region="330100", card_number=None, pin=None,
+                template=faces().enroll(LIN.jpeg), site_id=elsewhere.site_id, actor=ACTOR,
+            )
+        )  # fmt: skip
 
         await eventually(lambda: is_overfull(running))
         async with terminal.channel() as channel:
