@@ -17,8 +17,8 @@ _KEPT_MAX: Final = 4_096
 class ReceiptNames:
     """Puts the names of payer and patient on receipts.
 
-    A quote reads the person anyway, and its settlement follows within minutes: the name is kept from the one to the
-    other, so that a settlement costs no read more.
+    A quote reads the person anyway, and its settlement follows within minutes: the names of those who were quoted last
+    are kept, masked, so that a settlement costs no read more.
     """
 
     def __init__(self, *, unit_of_work: UnitOfWork, people: People) -> None:
@@ -29,13 +29,14 @@ class ReceiptNames:
     def keep(self, person: InsuredPerson) -> None:
         """Keep the name of somebody whose bill was quoted."""
         self._of_quotes[person.person_id] = person.masked_name
+        self._of_quotes.move_to_end(person.person_id)
         if len(self._of_quotes) > _KEPT_MAX:
             self._of_quotes.popitem(last=False)
 
     async def on(self, receipt: Receipt, row: SettlementRow) -> Receipt:
         """Return the receipt with its names; empty where nobody is known any more."""
         ids = (row.payer_id or row.person_id or "", row.person_id or "")
-        kept = {person_id: self._of_quotes.pop(person_id, None) for person_id in set(ids)}
+        kept = {person_id: self._of_quotes.get(person_id) for person_id in set(ids)}
         missing = [person_id for person_id, name in kept.items() if name is None]
         read = await self._unit_of_work.read(lambda connection: self._names(connection, missing)) if missing else {}
         names = {person_id: name or read.get(person_id, "") for person_id, name in kept.items()}
