@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 import uuid_utils
@@ -36,6 +36,9 @@ from mock_terminal.sitting import Sitting
 from mock_terminal.verbs.money import RENEWAL_TAKES
 from mock_terminal.verbs.persons import business_type_from, who_from, window_from
 from shualian.terminal.v1 import credential_pb2, credential_pb2_grpc
+
+if TYPE_CHECKING:
+    from shualian.terminal.v1.credential_pb2_grpc import CredentialServiceAsyncStub  # in the .pyi alone
 
 CardFile = Annotated[
     Path | None, typer.Option("--card-file", help='JSON {"card_number", "pin"}: by card, without a face.')
@@ -106,10 +109,10 @@ def code(  # noqa: PLR0917, RUF100  # one option each
     report = Reporter(as_json=as_json)
     folder = Folder(path=state)
 
-    async def ask(channel: aio.Channel) -> None:
-        shows = _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed, cannot_move=cannot_move)
-        proof = await Presence(channel=channel, report=report).proof(shows)
-        stub = credential_pb2_grpc.CredentialServiceStub(channel)
+    def shows() -> Shows:
+        return _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed, cannot_move=cannot_move)
+
+    async def ask(stub: "CredentialServiceAsyncStub", proof: credential_pb2.HolderProof) -> None:
         issued = await call(
             lambda: stub.IssueCode(credential_pb2.IssueCodeRequest(proof=proof), timeout=CALL_SECONDS_MAX)
         )
@@ -118,7 +121,7 @@ def code(  # noqa: PLR0917, RUF100  # one option each
         _write_secret(out, issued.code.encode() + b"\n")
         report.event("code_issued", expires_at=issued.expires_at.ToDatetime().isoformat() + "Z")
 
-    _leave(folder, platform, report, ask)
+    _leave(folder, platform, report, _of_holder(report, shows, ask))
 
 
 def end(  # noqa: PLR0917, RUF100  # one option each
@@ -137,14 +140,14 @@ def end(  # noqa: PLR0917, RUF100  # one option each
     report = Reporter(as_json=as_json)
     folder = Folder(path=state)
 
-    async def ask(channel: aio.Channel) -> None:
-        shows = _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
-        proof = await Presence(channel=channel, report=report).proof(shows)
-        stub = credential_pb2_grpc.CredentialServiceStub(channel)
+    def shows() -> Shows:
+        return _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
+
+    async def ask(stub: "CredentialServiceAsyncStub", proof: credential_pb2.HolderProof) -> None:
         done = await call(lambda: stub.Unbind(credential_pb2.UnbindRequest(proof=proof), timeout=CALL_SECONDS_MAX))
         report.event("credential_ended", ended_at=done.ended_at.ToDatetime().isoformat() + "Z")
 
-    _leave(folder, platform, report, ask)
+    _leave(folder, platform, report, _of_holder(report, shows, ask))
 
 
 @relatives.command("bind")
@@ -202,17 +205,16 @@ def list_bound(  # noqa: PLR0917, RUF100  # one option each
     report = Reporter(as_json=as_json)
     folder = Folder(path=state)
 
-    async def ask(channel: aio.Channel) -> None:
-        shows = _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
-        request = credential_pb2.ListRelativesRequest(
-            holder=await Presence(channel=channel, report=report).proof(shows)
-        )
-        stub = credential_pb2_grpc.CredentialServiceStub(channel)
+    def shows() -> Shows:
+        return _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
+
+    async def ask(stub: "CredentialServiceAsyncStub", proof: credential_pb2.HolderProof) -> None:
+        request = credential_pb2.ListRelativesRequest(holder=proof)
         found = await call(lambda: stub.ListRelatives(request, timeout=CALL_SECONDS_MAX))
         rows = [{"binding_id": each.binding_id, "person": each.masked_name} for each in found.relatives]
         report.table("relatives", rows)
 
-    _leave(folder, platform, report, ask)
+    _leave(folder, platform, report, _of_holder(report, shows, ask))
 
 
 @relatives.command("unbind")
@@ -233,15 +235,29 @@ def unbind(  # noqa: PLR0917, RUF100  # one option each
     report = Reporter(as_json=as_json)
     folder = Folder(path=state)
 
-    async def ask(channel: aio.Channel) -> None:
-        shows = _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
-        proof = await Presence(channel=channel, report=report).proof(shows)
+    def shows() -> Shows:
+        return _shows(folder, claim, portrait, landmarks, card_file, camera=camera, seed=seed)
+
+    async def ask(stub: "CredentialServiceAsyncStub", proof: credential_pb2.HolderProof) -> None:
         request = credential_pb2.UnbindRelativeRequest(proof=proof, binding_id=binding)
-        stub = credential_pb2_grpc.CredentialServiceStub(channel)
         done = await call(lambda: stub.UnbindRelative(request, timeout=CALL_SECONDS_MAX))
         report.event("unbound", ended_at=done.ended_at.ToDatetime().isoformat() + "Z")
 
-    _leave(folder, platform, report, ask)
+    _leave(folder, platform, report, _of_holder(report, shows, ask))
+
+
+def _of_holder(
+    report: Reporter,
+    shows: Callable[[], Shows],
+    ask: Callable[["CredentialServiceAsyncStub", credential_pb2.HolderProof], Awaitable[None]],
+) -> Callable[[aio.Channel], Awaitable[None]]:
+    """Return what asks something once the holder has shown that they are here."""
+
+    async def proven(channel: aio.Channel) -> None:
+        proof = await Presence(channel=channel, report=report).proof(shows())
+        await ask(credential_pb2_grpc.CredentialServiceStub(channel), proof)
+
+    return proven
 
 
 def _leave(folder: Folder, platform: str, report: Reporter, ask: Callable[[aio.Channel], Awaitable[None]]) -> None:
