@@ -12,7 +12,6 @@ from server.settlement.insurers import Booking, Claim
 from server.settlement.insurers.fsi import calls
 from server.settlement.insurers.fsi.calls import Settled
 from server.settlement.insurers.fsi.envelope import GOOD, Call
-from server.settlement.insurers.fsi.errand import Errands
 from server.settlement.insurers.fsi.errors import (
     AnswerForeignError,
     AnswerGarbledError,
@@ -24,15 +23,12 @@ from server.settlement.insurers.fsi.errors import (
     NotSentError,
     OutcomeDisagreesError,
 )
-from server.settlement.insurers.fsi.institutions import Institutions
-from server.settlement.insurers.fsi.kinds import Kinds
-from server.settlement.insurers.fsi.looking import Looks, can_look
+from server.settlement.insurers.fsi.looking import can_look
+from server.settlement.insurers.fsi.means import Means
 from server.settlement.insurers.fsi.outcome import check_quoted, check_sums
-from server.settlement.insurers.fsi.profile import Profile
 from server.settlement.insurers.fsi.quoting import entitled
-from server.settlement.insurers.fsi.records import Message, Purpose, Records, Visit, VisitState, claim_digest
+from server.settlement.insurers.fsi.records import Message, Purpose, Visit, VisitState, claim_digest
 from server.settlement.model import Shares
-from server.store.unit_of_work import UnitOfWork
 
 _CLOCKS_APART_MAX: Final = timedelta(days=1)
 """How far a booking's time may be from its quote's: minutes, and what two clocks differ by."""
@@ -41,75 +37,46 @@ _CLOCKS_APART_MAX: Final = timedelta(days=1)
 class Bookings:
     """Settles, and looks for what was settled."""
 
-    def __init__(
-        self,
-        *,
-        unit_of_work: UnitOfWork,
-        errands: Errands,
-        institutions: Institutions,
-        looks: Looks,
-        records: Records,
-        profile: Profile,
-        on_disagreement: Callable[[str], None],
-    ) -> None:
-        """Take what it works with.
-
-        Args:
-            unit_of_work: where everything is written down first.
-            errands: ask the core.
-            institutions: in whose name.
-            looks: look into the core's books.
-            records: visits and messages.
-            profile: the province's dialect.
-            on_disagreement: told of a booking that is not what was quoted: the field that says so.
-        """
-        self._unit_of_work: Final = unit_of_work
-        self._errands: Final = errands
-        self._institutions: Final = institutions
-        self._looks: Final = looks
-        self._records: Final = records
-        self._profile: Final = profile
-        self._kinds: Final = Kinds(profile)
+    def __init__(self, means: Means, *, on_disagreement: Callable[[str], None]) -> None:
+        """Take what it works with; `on_disagreement` is told of a booking that is not what was quoted: the field."""
+        self._means: Final = means
         self._on_disagreement: Final = on_disagreement
 
     async def settle(self, *, transaction_id: str, claim: Claim, quoted: Shares) -> Booking:
         """Book a claim as quoted; see the port."""
-        kind, shown = self._kinds.of_bill(claim.bill), entitled(claim)
-        institution = self._institutions.of_site(claim.site_id)
+        kind, shown = self._means.kinds.of_bill(claim.bill), entitled(claim)
+        institution = self._means.institutions.of_site(claim.site_id)
         try:
-            await self._errands.sign_in(institution)
+            await self._means.errands.sign_in(institution)
         except FsiError as error:
             raise InsurerRefusedError(code=NotSentError.reason) from error
         try:
-            visit, message, is_new = await self._unit_of_work.write(
+            visit, message, is_new = await self._means.unit_of_work.write(
                 lambda connection: self._written(connection, transaction_id, claim, quoted, infno=kind.settle)
             )
         except MessageIdsExhaustedError as error:
             raise InsurerRefusedError(code=error.reason) from error
         if not is_new:
             return await self._asked_before(transaction_id)
-        form = self._profile.envelope.amounts
+        form = self._means.profile.envelope.amounts
         call = calls.money(kind.settle, kind, institution, visit, shown, form=form)
         settled = await self._sent(call, visit, message)
         return await self._booked(visit, message, settled, quoted)
 
     async def query(self, transaction_id: str) -> Booking | None:
         """Return what was booked as quoted; what was booked otherwise is to be reversed, so it is None, too."""
-        visit, messages = await self._unit_of_work.read(
-            lambda connection: (
-                self._records.visit_of(connection, transaction_id),
-                self._records.messages_of(connection, transaction_id),
-            )
+        visit, messages = await self._means.unit_of_work.read(
+            lambda connection: self._means.records.history_of(connection, transaction_id)
         )
         msgids = [message.msgid for message in messages if message.purpose is Purpose.SETTLE]
         if visit is None or not msgids or not can_look(visit):
             return None
-        found = await self._looks.at(visit, msgids=msgids)
+        found = await self._means.looks.at(visit, msgids=msgids)
         if found is None or found.is_undone:
             return None
         await self._note_numbers(visit, found)
         try:
-            check_sums(found, visit, self._profile.answer)
+            check_sums(found, visit, self._means.profile.answer)
             if visit.quoted is not None:
                 check_quoted(found, visit.quoted)
         except OutcomeDisagreesError as error:
@@ -125,20 +92,19 @@ class Bookings:
         Raises:
             InsurerRefusedError: it was reversed before, or there is no such quote any more.
         """
-        taken = self._records.visit_of(connection, transaction_id)
+        taken, messages = self._means.records.history_of(connection, transaction_id)
         if taken is not None:
-            messages = self._records.messages_of(connection, transaction_id)
             return taken, next(each for each in messages if each.purpose is Purpose.SETTLE), False
-        if self._records.is_shut(connection, transaction_id):
+        if self._means.records.is_shut(connection, transaction_id):
             raise InsurerRefusedError(code="REVERSED")
-        visit = self._records.open_visit(connection, claim_digest(claim))
+        visit = self._means.records.open_visit(connection, claim_digest(claim))
         if visit is None or visit.quoted is None:
             raise InsurerRefusedError(code="QUOTE_UNKNOWN")
         agreed = (quoted.pooled_fund_fen, quoted.personal_account_fen)
         if (visit.pooled_fund_fen, visit.personal_account_fen) != agreed:
             raise InsurerRefusedError(code="QUOTE_OUTDATED")
-        self._records.change_visit(connection, visit, state=VisitState.TAKEN, transaction_id=transaction_id)
-        message = self._records.write_message(
+        self._means.records.change_visit(connection, visit, state=VisitState.TAKEN, transaction_id=transaction_id)
+        message = self._means.records.write_message(
             connection,
             infno=infno,
             purpose=Purpose.SETTLE,
@@ -162,7 +128,7 @@ class Bookings:
             FsiError: nobody knows.
         """
         try:
-            answer = await self._errands.send(call, msgid=message.msgid, is_safe=False)
+            answer = await self._means.errands.send(call, msgid=message.msgid, is_safe=False)
         except (NotSentError, FieldUnfitError) as error:
             await self._note(visit, message, infcode=None)
             raise InsurerRefusedError(code=error.reason) from error
@@ -171,22 +137,22 @@ class Bookings:
                 raise OutcomeDisagreesError(field="infcode") from error
             await self._note(visit, message, infcode=error.infcode, err_msg=error.err_msg)
             raise InsurerRefusedError(code=error.infcode) from error
-        settled = self._looks.read(answer)
+        settled = self._means.looks.read(answer)
         if settled is None:
             raise AnswerGarbledError(what="setlinfo")
         return settled
 
     async def _is_there_all_the_same(self, visit: Visit, message: Message) -> bool:
-        if not self._profile.answer.check_refusals or not can_look(visit):
+        if not self._means.profile.answer.check_refusals or not can_look(visit):
             return False
-        found = await self._looks.at(visit, msgids=[message.msgid])
+        found = await self._means.looks.at(visit, msgids=[message.msgid])
         return found is not None and not found.is_undone
 
     async def _booked(self, visit: Visit, message: Message, settled: Settled, quoted: Shares) -> Booking:
         if settled.medins_setl_id and settled.medins_setl_id != message.msgid:
             raise AnswerForeignError(what="medins_setl_id")
         try:
-            check_sums(settled, visit, self._profile.answer)
+            check_sums(settled, visit, self._means.profile.answer)
             check_quoted(settled, quoted)
         except OutcomeDisagreesError as error:
             self._on_disagreement(error.field)
@@ -199,22 +165,22 @@ class Bookings:
     async def _note_numbers(self, visit: Visit, settled: Settled, *, msgid: str | None = None) -> None:
         def work(connection: Connection) -> None:
             mdtrt_id = visit.mdtrt_id or settled.mdtrt_id
-            self._records.change_visit(connection, visit, setl_id=settled.setl_id, mdtrt_id=mdtrt_id)
+            self._means.records.change_visit(connection, visit, setl_id=settled.setl_id, mdtrt_id=mdtrt_id)
             if msgid is not None:
-                self._records.note_answer(connection, msgid, infcode=GOOD)
+                self._means.records.note_answer(connection, msgid, infcode=GOOD)
 
-        await self._unit_of_work.write(work)
+        await self._means.unit_of_work.write(work)
 
     async def _note(self, visit: Visit, message: Message, *, infcode: str | None, err_msg: str = "") -> None:
         """Note that a message booked nothing: refused, or never sent. Its visit is nobody's any more."""
 
         def work(connection: Connection) -> None:
-            self._records.note_answer(
+            self._means.records.note_answer(
                 connection, message.msgid, infcode=infcode, err_msg=err_msg, may_have_arrived=infcode is not None
             )
-            self._records.change_visit(connection, visit, state=VisitState.RELEASED)
+            self._means.records.change_visit(connection, visit, state=VisitState.RELEASED)
 
-        await self._unit_of_work.write(work)
+        await self._means.unit_of_work.write(work)
 
 
 def _booking(visit: Visit, settled: Settled) -> Booking:

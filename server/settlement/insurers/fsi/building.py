@@ -19,6 +19,7 @@ from server.settlement.insurers.fsi.institutions import Institutions, load_insti
 from server.settlement.insurers.fsi.insurer import FsiInsurer
 from server.settlement.insurers.fsi.kinds import Kinds
 from server.settlement.insurers.fsi.looking import Looks
+from server.settlement.insurers.fsi.means import Means
 from server.settlement.insurers.fsi.profile import NATIONAL, BodyEncryption, BodySignature, Profile, load_profile
 from server.settlement.insurers.fsi.quoting import Quotes
 from server.settlement.insurers.fsi.records import Records
@@ -97,7 +98,6 @@ def fsi_insurer(
         counts: who is told what happens.
     """
     settings, profile, institutions = parts.settings, parts.profile, parts.institutions
-    kinds = Kinds(profile)
     records = Records(now=now, seal=seal, msgid=profile.msgid)
     core = _core(parts, now=now, counts=counts)
     sessions = Sessions(
@@ -110,52 +110,22 @@ def fsi_insurer(
         now=now,
     )
     errands = Errands(unit_of_work=unit_of_work, core=core, sessions=sessions, records=records)
-    looks = Looks(errands=errands, institutions=institutions, settings=profile.answer)
+    means = Means(
+        unit_of_work=unit_of_work,
+        now=now,
+        errands=errands,
+        institutions=institutions,
+        looks=Looks(errands=errands, institutions=institutions, settings=profile.answer),
+        records=records,
+        profile=profile,
+        kinds=Kinds(profile),
+    )
     return FsiInsurer(
-        quotes=Quotes(
-            unit_of_work=unit_of_work,
-            now=now,
-            errands=errands,
-            institutions=institutions,
-            looks=looks,
-            records=records,
-            profile=profile,
-        ),
-        bookings=Bookings(
-            unit_of_work=unit_of_work,
-            errands=errands,
-            institutions=institutions,
-            looks=looks,
-            records=records,
-            profile=profile,
-            on_disagreement=counts.on_disagreement,
-        ),
-        undoings=Undoings(
-            unit_of_work=unit_of_work,
-            now=now,
-            errands=errands,
-            institutions=institutions,
-            looks=looks,
-            records=records,
-            profile=profile,
-        ),
-        statements=FsiStatements(
-            unit_of_work=unit_of_work,
-            errands=errands,
-            institutions=institutions,
-            records=records,
-            kinds=kinds,
-            profile=profile,
-        ),
-        tidying=Tidying(
-            unit_of_work=unit_of_work,
-            now=now,
-            errands=errands,
-            institutions=institutions,
-            records=records,
-            kinds=kinds,
-            unused_after=quote_lifetime + timedelta(hours=1),
-        ),
+        quotes=Quotes(means),
+        bookings=Bookings(means, on_disagreement=counts.on_disagreement),
+        undoings=Undoings(means),
+        statements=FsiStatements(means),
+        tidying=Tidying(means, unused_after=quote_lifetime + timedelta(hours=1)),
         errands=errands,
         institutions=institutions,
         core=core,

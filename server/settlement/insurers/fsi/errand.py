@@ -1,6 +1,7 @@
 """How does one of our questions become a message? Numbered, signed in, asked; again after a new sign-in."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from server.settlement.insurers.fsi.core import Core
 from server.settlement.insurers.fsi.envelope import Answer, Call, Institution
@@ -8,6 +9,8 @@ from server.settlement.insurers.fsi.errors import CoreRefusedError
 from server.settlement.insurers.fsi.records import Records
 from server.settlement.insurers.fsi.session import Sessions
 from server.store.unit_of_work import UnitOfWork
+
+T = TypeVar("T")
 
 
 class Errands:
@@ -69,14 +72,7 @@ class Errands:
             FsiError: there is none.
         """
         msgid = await self._new_msgid(call)
-        sign_no = await self._sessions.sign_no(call.institution)
-        try:
-            return await self._core.fetch(call, msgid=msgid, sign_no=sign_no)
-        except CoreRefusedError as error:
-            if not self._sessions.says_sign_in_again(error):
-                raise
-        sign_no = await self._sessions.sign_in_again(call.institution, worn=sign_no)
-        return await self._core.fetch(call, msgid=msgid, sign_no=sign_no)
+        return await self._signed_in(call, lambda sign_no: self._core.fetch(call, msgid=msgid, sign_no=sign_no))
 
     async def send(self, call: Call, *, msgid: str, is_safe: bool) -> Answer:
         """Send a numbered message; again, with the same number, when only our session was over.
@@ -85,14 +81,19 @@ class Errands:
             CoreRefusedError: the core said no.
             FsiError: nobody knows; NotSentError: certainly nothing has arrived.
         """
+        return await self._signed_in(
+            call, lambda sign_no: self._core.ask(call, msgid=msgid, sign_no=sign_no, is_safe=is_safe)
+        )
+
+    async def _signed_in(self, call: Call, ask: Callable[[str], Awaitable[T]]) -> T:
+        """Ask under our session, and once more under a new one when the core says that it is over."""
         sign_no = await self._sessions.sign_no(call.institution)
         try:
-            return await self._core.ask(call, msgid=msgid, sign_no=sign_no, is_safe=is_safe)
+            return await ask(sign_no)
         except CoreRefusedError as error:
             if not self._sessions.says_sign_in_again(error):
                 raise
-        sign_no = await self._sessions.sign_in_again(call.institution, worn=sign_no)
-        return await self._core.ask(call, msgid=msgid, sign_no=sign_no, is_safe=is_safe)
+        return await ask(await self._sessions.sign_in_again(call.institution, worn=sign_no))
 
     async def _new_msgid(self, call: Call) -> str:
         return await self._unit_of_work.write(

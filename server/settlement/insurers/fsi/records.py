@@ -123,6 +123,10 @@ class Records:
         """Return the newest visit for a bill that no transaction has taken."""
         return self._visit(connection, fsi_visits.c.claim_sha256 == digest, fsi_visits.c.state == VisitState.OPEN.value)
 
+    def history_of(self, connection: Connection, transaction_id: str) -> tuple[Visit | None, list[Message]]:
+        """Return the visit of a transaction, and what was sent of it."""
+        return self.visit_of(connection, transaction_id), self.messages_of(connection, transaction_id)
+
     def visit_of(self, connection: Connection, transaction_id: str) -> Visit | None:
         """Return the visit that a transaction has taken."""
         return self._visit(connection, fsi_visits.c.transaction_id == transaction_id)

@@ -12,15 +12,12 @@ from sqlalchemy import Connection
 from server.settlement.insurers.fsi import statement_calls as calls
 from server.settlement.insurers.fsi.canonical import Json
 from server.settlement.insurers.fsi.envelope import Institution
-from server.settlement.insurers.fsi.errand import Errands
-from server.settlement.insurers.fsi.institutions import Institutions
-from server.settlement.insurers.fsi.kinds import Kinds
-from server.settlement.insurers.fsi.profile import Profile, UploadForm
-from server.settlement.insurers.fsi.records import Records, Visit
+from server.settlement.insurers.fsi.means import Means
+from server.settlement.insurers.fsi.profile import UploadForm
+from server.settlement.insurers.fsi.records import Visit
 from server.settlement.insurers.fsi.statement_calls import StatementSums
 from server.settlement.insurers.fsi.statement_file import OurLine, TheirLine, lines_from, packed
 from server.settlement.reconciliation.statements import Difference, DifferenceClass, StatementLine, StatementTotal
-from server.store.unit_of_work import UnitOfWork
 
 _OURS_ONLY: Final = "102"  # the institution has more; grade ? like the other two
 _CHUNK: Final = 500
@@ -37,32 +34,8 @@ class _Ours:
 class FsiStatements:
     """The core's statements of each day."""
 
-    def __init__(
-        self,
-        *,
-        unit_of_work: UnitOfWork,
-        errands: Errands,
-        institutions: Institutions,
-        records: Records,
-        kinds: Kinds,
-        profile: Profile,
-    ) -> None:
-        """Take what it works with.
-
-        Args:
-            unit_of_work: where the core's numbers are.
-            errands: ask the core.
-            institutions: each has a statement of its own.
-            records: visits and messages.
-            kinds: how use types are cleared.
-            profile: the province's dialect.
-        """
-        self._unit_of_work: Final = unit_of_work
-        self._errands: Final = errands
-        self._institutions: Final = institutions
-        self._records: Final = records
-        self._kinds: Final = kinds
-        self._profile: Final = profile
+    def __init__(self, means: Means) -> None:
+        self._means: Final = means
 
     async def totals_agree(self, day: date, ours: Sequence[StatementTotal]) -> bool:
         """Return whether the core's totals are ours: of each institution and kind of clearing, also where we have none.
@@ -72,23 +45,23 @@ class FsiStatements:
         """
         sums: defaultdict[tuple[str, str], StatementSums] = defaultdict(StatementSums)
         for total in ours:
-            kind = self._kinds.of(total.business_type)
+            kind = self._means.kinds.of(total.business_type)
             if kind is None:
                 return False  # settled at this insurer once, under a profile that is no more
-            key = (self._institutions.of_site(total.site_id).code, kind.clr_type)
+            key = (self._means.institutions.of_site(total.site_id).code, kind.clr_type)
             sums[key] += StatementSums(
                 count=total.settlements,
                 total_fen=total.total_fen,
                 fund_fen=total.pooled_fund_fen,
                 account_fen=total.personal_account_fen,
             )
-        for institution in self._institutions:
-            for clr_type in sorted({self._kinds.outpatient.clr_type, self._kinds.pharmacy.clr_type}):
+        for institution in self._means.institutions:
+            for clr_type in sorted({self._means.kinds.outpatient.clr_type, self._means.kinds.pharmacy.clr_type}):
                 call = calls.totals(
-                    institution, day, sums[institution.code, clr_type], clr_type=clr_type, profile=self._profile
+                    institution, day, sums[institution.code, clr_type], clr_type=clr_type, profile=self._means.profile
                 )
-                answer = await self._errands.look(call)
-                if calls.result_of_totals(answer) not in self._profile.statement.equal_codes:
+                answer = await self._means.errands.look(call)
+                if calls.result_of_totals(answer) not in self._means.profile.statement.equal_codes:
                     return False
         return True
 
@@ -98,7 +71,7 @@ class FsiStatements:
         Raises:
             FsiError: nobody knows.
         """
-        visits = await self._unit_of_work.read(
+        visits = await self._means.unit_of_work.read(
             lambda connection: self._visits(connection, [line.transaction_id for line in ours])
         )
         found = [_ours_only(line) for line in ours if line.stands and not _is_known(visits.get(line.transaction_id))]
@@ -108,12 +81,12 @@ class FsiStatements:
             if line.stands and _is_known(visits.get(line.transaction_id))
         ]
         by_id = {line.transaction_id: line for line in ours}
-        codes = [each.code for each in self._institutions]
+        codes = [each.code for each in self._means.institutions]
         codes += sorted({each.visit.institution for each in told}.difference(codes))
-        for institution in map(self._institutions.with_code, codes):
+        for institution in map(self._means.institutions.with_code, codes):
             own = [each for each in told if each.visit.institution == institution.code]
             theirs = await self._compared(institution, day, own)
-            names = await self._unit_of_work.read(
+            names = await self._means.unit_of_work.read(
                 lambda connection, theirs=theirs: self._transactions(connection, theirs)  # type: ignore[misc] # the list of this round
             )
             differing = (_difference(line, names.get(line.setl_id), by_id) for line in theirs)
@@ -122,13 +95,13 @@ class FsiStatements:
 
     async def _compared(self, institution: Institution, day: date, own: Sequence[_Ours]) -> list[TheirLine]:
         """Have the core compare our lines with its own and return what it says differs."""
-        settings = self._profile.statement
+        settings = self._means.profile.statement
         name = f"{institution.code}-{day:%Y%m%d}.txt"
         content = packed((_line(each) for each in own), name=name, is_zipped=settings.is_zipped)
         if settings.is_zipped:
             name += ".zip"
         upload: Json = base64.b64encode(content).decode() if settings.upload is UploadForm.BASE64 else list(content)
-        number = calls.file_number(await self._errands.look(calls.upload(institution, name=name, content=upload)))
+        number = calls.file_number(await self._means.errands.look(calls.upload(institution, name=name, content=upload)))
         sums = StatementSums()
         for each in own:
             sums += StatementSums(
@@ -137,26 +110,26 @@ class FsiStatements:
                 fund_fen=each.line.pooled_fund_fen,
                 account_fen=each.line.personal_account_fen,
             )
-        call = calls.details(institution, day, sums, file_qury_no=number, profile=self._profile)
-        result = calls.result_file(await self._errands.look(call))
-        return lines_from(await self._errands.fetch(calls.download(institution, result)))
+        call = calls.details(institution, day, sums, file_qury_no=number, profile=self._means.profile)
+        result = calls.result_file(await self._means.errands.look(call))
+        return lines_from(await self._means.errands.fetch(calls.download(institution, result)))
 
     def _visits(self, connection: Connection, transaction_ids: list[str]) -> dict[str, Visit]:
         found: dict[str, Visit] = {}
         for chunk in _chunks(transaction_ids):
-            found |= {str(visit.transaction_id): visit for visit in self._records.visits_of(connection, chunk)}
+            found |= {str(visit.transaction_id): visit for visit in self._means.records.visits_of(connection, chunk)}
         return found
 
     def _transactions(self, connection: Connection, theirs: Sequence[TheirLine]) -> dict[str, str]:
         """Return our transaction for each of their settlements: by the message that made it, or by its numbers."""
         by_msgid: dict[str, str] = {}
         for chunk in _chunks([line.msgid for line in theirs if line.msgid]):
-            by_msgid |= self._records.transactions_of_messages(connection, chunk)
+            by_msgid |= self._means.records.transactions_of_messages(connection, chunk)
         found = {}
         for line in theirs:
             transaction_id = by_msgid.get(line.msgid)
             if transaction_id is None:
-                visit = self._records.visit_with(connection, mdtrt_id=line.mdtrt_id, setl_id=line.setl_id)
+                visit = self._means.records.visit_with(connection, mdtrt_id=line.mdtrt_id, setl_id=line.setl_id)
                 transaction_id = None if visit is None else visit.transaction_id
             if transaction_id is not None:
                 found[line.setl_id] = transaction_id

@@ -1,7 +1,5 @@
 """How is a booking undone at the core? On request (2208, 2103), or because nobody knows whether there is one (2601)."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -9,68 +7,33 @@ from sqlalchemy import Connection
 from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers.fsi import calls
 from server.settlement.insurers.fsi.envelope import GOOD, Call
-from server.settlement.insurers.fsi.errand import Errands
 from server.settlement.insurers.fsi.errors import CoreRefusedError, ReversalUnprovenError, VisitUnknownError
-from server.settlement.insurers.fsi.institutions import Institutions
-from server.settlement.insurers.fsi.kinds import Kinds
-from server.settlement.insurers.fsi.looking import Looks, can_look
-from server.settlement.insurers.fsi.profile import Profile
-from server.settlement.insurers.fsi.records import Message, Purpose, Records, Visit, VisitState
-from server.store.unit_of_work import UnitOfWork
+from server.settlement.insurers.fsi.looking import can_look
+from server.settlement.insurers.fsi.means import Means
+from server.settlement.insurers.fsi.records import Message, Purpose, Visit, VisitState
 
 
 class Undoings:
     """Cancels and reverses."""
 
-    def __init__(
-        self,
-        *,
-        unit_of_work: UnitOfWork,
-        now: Callable[[], datetime],
-        errands: Errands,
-        institutions: Institutions,
-        looks: Looks,
-        records: Records,
-        profile: Profile,
-    ) -> None:
-        """Take what it works with.
-
-        Args:
-            unit_of_work: where everything is written down first.
-            now: the clock.
-            errands: ask the core.
-            institutions: in whose name.
-            looks: look into the core's books.
-            records: visits and messages.
-            profile: the province's dialect.
-        """
-        self._unit_of_work: Final = unit_of_work
-        self._now: Final = now
-        self._errands: Final = errands
-        self._institutions: Final = institutions
-        self._looks: Final = looks
-        self._records: Final = records
-        self._profile: Final = profile
-        self._kinds: Final = Kinds(profile)
+    def __init__(self, means: Means) -> None:
+        self._means: Final = means
 
     async def cancel(self, transaction_id: str) -> None:
         """Undo a booking on request; see the port.
 
         Whatever the core answers, its books decide: a refusal may be that of a repetition that came second.
         """
-        visit, messages = await self._unit_of_work.read(
-            lambda connection: (
-                self._records.visit_of(connection, transaction_id),
-                self._records.messages_of(connection, transaction_id),
-            )
+        visit, messages = await self._means.unit_of_work.read(
+            lambda connection: self._means.records.history_of(connection, transaction_id)
         )
-        kind = None if visit is None else self._kinds.of(visit.business_type)
+        kind = None if visit is None else self._means.kinds.of(visit.business_type)
         if visit is None or kind is None or not visit.setl_id:
             raise VisitUnknownError
         message = await self._written(visit, messages, Purpose.CANCEL, infno=kind.undo)
-        call = calls.undo(kind, self._institutions.with_code(visit.institution), visit)
+        call = calls.undo(kind, self._means.institutions.with_code(visit.institution), visit)
         refusal = await self._answered(call, message)
-        if refusal is None and not self._profile.reversal.look_after:
+        if refusal is None and not self._means.profile.reversal.look_after:
             return await self._release(visit)
         if await self._is_gone(visit, messages, when_blind=refusal is None):
             return await self._release(visit)
@@ -84,14 +47,16 @@ class Undoings:
         From here on nothing of this transaction is sent any more, and what may have been sent is reversed by its
         number: a core remembers that, also for a message that it has not seen yet.
         """
-        visit, messages = await self._unit_of_work.write(lambda connection: self._shut(connection, transaction_id))
+        visit, messages = await self._means.unit_of_work.write(
+            lambda connection: self._shut(connection, transaction_id)
+        )
         sent = [message for message in messages if _may_have_come(message)]
         if visit is None or not sent:
             return False
         doubtful = [message for message in sent if message.infcode in {None, GOOD}]
         had_moved = bool(visit.setl_id)
         if can_look(visit):
-            found = await self._looks.at(visit, msgids=_msgids(messages))
+            found = await self._means.looks.at(visit, msgids=_msgids(messages))
             had_moved = had_moved or found is not None
             if found is not None and found.is_undone:
                 await self._release(visit)
@@ -107,40 +72,37 @@ class Undoings:
         return had_moved
 
     def _shut(self, connection: Connection, transaction_id: str) -> tuple[Visit | None, list[Message]]:
-        self._records.shut(connection, transaction_id)
-        return (
-            self._records.visit_of(connection, transaction_id),
-            self._records.messages_of(connection, transaction_id),
-        )
+        self._means.records.shut(connection, transaction_id)
+        return self._means.records.history_of(connection, transaction_id)
 
     async def _reverse(self, visit: Visit, original: Message, messages: list[Message]) -> None:
-        institution = self._institutions.with_code(visit.institution)
+        institution = self._means.institutions.with_code(visit.institution)
         message = await self._written(visit, messages, Purpose.REVERSE, infno=calls.REVERSE)
         call = calls.reverse(institution, visit, msgid=original.msgid, infno=original.infno)
         refusal = await self._answered(call, message)
-        settings = self._profile.reversal
+        settings = self._means.profile.reversal
         if refusal is not None and refusal.infcode in settings.unknown_codes:
-            if settings.remembers or abs(self._now() - original.written_at) >= settings.arrival_max:
+            if settings.remembers or abs(self._means.now() - original.written_at) >= settings.arrival_max:
                 return
             raise ReversalUnprovenError
-        if refusal is None and not settings.look_after:
+        if refusal is None and (not settings.look_after or await self._is_gone(visit, messages, when_blind=True)):
             return
-        if not await self._is_gone(visit, messages, when_blind=refusal is None):
-            raise ReversalUnprovenError
-        if refusal is not None and not await self._was_undone(visit, messages):
-            # Refused, and nothing is there: what it was refused for is unknown, and the original may yet arrive.
+        # Refused, and nothing is there: what it was refused for is unknown, and the original may yet arrive.
+        if refusal is None or not await self._was_undone(visit, messages):
             raise ReversalUnprovenError
 
     async def _answered(self, call: Call, message: Message) -> CoreRefusedError | None:
         """Send a message, the same one as often as it is asked for; return the core's refusal, if it was one."""
         refusal = None
         try:
-            await self._errands.send(call, msgid=message.msgid, is_safe=True)
+            await self._means.errands.send(call, msgid=message.msgid, is_safe=True)
         except CoreRefusedError as error:
             refusal = error
         infcode, err_msg = (GOOD, "") if refusal is None else (refusal.infcode, refusal.err_msg)
-        await self._unit_of_work.write(
-            lambda connection: self._records.note_answer(connection, message.msgid, infcode=infcode, err_msg=err_msg)
+        await self._means.unit_of_work.write(
+            lambda connection: self._means.records.note_answer(
+                connection, message.msgid, infcode=infcode, err_msg=err_msg
+            )
         )
         return refusal
 
@@ -149,8 +111,8 @@ class Undoings:
         unanswered = [each for each in messages if each.purpose is purpose and each.infcode is None]
         if unanswered:
             return unanswered[-1]
-        return await self._unit_of_work.write(
-            lambda connection: self._records.write_message(
+        return await self._means.unit_of_work.write(
+            lambda connection: self._means.records.write_message(
                 connection,
                 infno=infno,
                 purpose=purpose,
@@ -164,16 +126,16 @@ class Undoings:
         """Return whether the core's books have nothing for a visit; where nobody can look, `when_blind` counts."""
         if not can_look(visit):
             return when_blind
-        found = await self._looks.at(visit, msgids=_msgids(messages))
+        found = await self._means.looks.at(visit, msgids=_msgids(messages))
         return found is None or found.is_undone
 
     async def _was_undone(self, visit: Visit, messages: list[Message]) -> bool:
-        found = await self._looks.at(visit, msgids=_msgids(messages)) if can_look(visit) else None
+        found = await self._means.looks.at(visit, msgids=_msgids(messages)) if can_look(visit) else None
         return found is not None and found.is_undone
 
     async def _release(self, visit: Visit) -> None:
-        await self._unit_of_work.write(
-            lambda connection: self._records.change_visit(connection, visit, state=VisitState.RELEASED)
+        await self._means.unit_of_work.write(
+            lambda connection: self._means.records.change_visit(connection, visit, state=VisitState.RELEASED)
         )
 
 
