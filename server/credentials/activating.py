@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from sqlalchemy import Connection, bindparam, or_, select, update
+from sqlalchemy import Connection, bindparam, or_, update
 from uuid_utils import uuid7
 
 from server.credentials.assertion import IssuedAssertion
@@ -43,19 +43,6 @@ _USE: Final = (
         _table.used_at.is_(None),
     )
     .values(used_at=bindparam("now"), transaction_id=bindparam("transaction"), **_EMPTY)
-)
-_WRITTEN: Final = (
-    "assertion_id",
-    "terminal_id",
-    "session_id",
-    "person_id",
-    "business_type",
-    "region",
-    "name_sealed",
-    "id_number_sealed",
-    "template_sealed",
-    "issued_at",
-    "expires_at",
 )
 
 
@@ -149,7 +136,7 @@ class ActivationAssertions:
             issued_at=issued_at,
             expires_at=expires_at,
         )
-        self._book.write(connection, row, _WRITTEN)
+        self._book.write(connection, row, _NewAssertion.__slots__)
         claims = ActivationClaims(
             assertion_id=row.assertion_id,
             terminal_id=terminal_id,
@@ -176,8 +163,7 @@ class ActivationAssertions:
         self._book.refuse_late(claims)
         if claims.terminal_id != terminal_id:
             raise AssertionForeignError
-        self._book.refuse_used(connection, claims)
-        row = connection.execute(select(activation_assertions).where(_table.assertion_id == claims.assertion_id)).one()
+        row = self._book.unused(connection, claims)
         if row.name_sealed is None or row.id_number_sealed is None:
             raise AssertionInvalidError
         return PendingActivation(

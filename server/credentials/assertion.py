@@ -140,7 +140,7 @@ class Assertions:
         claims = self.verify(token)
         if (claims.terminal_id, claims.business_type) != (terminal_id, business_type):
             raise AssertionForeignError
-        self._book.refuse_used(connection, claims)
+        self._book.unused(connection, claims)
         return claims
 
     def redeem(

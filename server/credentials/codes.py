@@ -52,16 +52,6 @@ _FIND: Final = (
     .join(credentials, credentials.c.credential_id == _table.credential_id)
     .where(_table.assertion_id == bindparam("id"))
 )
-_WRITTEN: Final = (
-    "assertion_id",
-    "credential_id",
-    "terminal_id",
-    "proof_id",
-    "amount_limit_fen",
-    "pin_free_limit_fen",
-    "issued_at",
-    "expires_at",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +157,7 @@ class DynamicCodes:
             issued_at=issued_at,
             expires_at=expires_at,
         )
-        self._book.write(connection, code, _WRITTEN)
+        self._book.write(connection, code, _NewCode.__slots__)
         return self._issued(code.assertion_id, code.credential_id, code.expires_at)
 
     def check(self, connection: Connection, code: str) -> CodeClaims:

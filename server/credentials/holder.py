@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 
 from server.caller import Caller
 from server.credentials.assertion import AssertionClaims, Assertions
-from server.credentials.errors import AssertionForeignError, AssertionUsedError, PinWrongError
+from server.credentials.errors import AssertionForeignError, AssertionUsedError
 from server.credentials.people import People
 from server.credentials.pin import Pins
 from server.store.tables.people import face_assertions
@@ -76,12 +76,10 @@ class HolderProofs:
             if action != ISSUE_CODE and _may_be_a_picture(claims):
                 raise AssertionForeignError
             return Proven(person_id=claims.person_id, proof_id=_proof_id(action, claims.assertion_id), claims=claims)
-        person_id = await self._unit_of_work.read(
+        holder = await self._unit_of_work.read(
             lambda connection: self._people.id_by_card(connection, proof.card_number)
         )
-        await self._pins.verify_cardholder(person_id, proof.pin, terminal_id=caller.terminal_id)
-        if person_id is None:  # nobody's PIN is never right
-            raise PinWrongError
+        person_id = await self._pins.verify_cardholder(holder, proof.pin, terminal_id=caller.terminal_id)
         return Proven(person_id=person_id, proof_id=str(uuid7()), claims=None)
 
     def use_up(self, connection: Connection, proven: Proven) -> None:

@@ -160,13 +160,16 @@ class Pins:
         """
         await self._check(person_id, pin, terminal_id=terminal_id, is_hidden=False)
 
-    async def verify_cardholder(self, person_id: str | None, pin: str, *, terminal_id: str) -> None:
-        """Return if this is the PIN of a card's holder.
+    async def verify_cardholder(self, person_id: str | None, pin: str, *, terminal_id: str) -> str:
+        """Return the holder of a card, if this is their PIN.
 
         A card that nobody has, or whose holder has no PIN, is answered as a wrong PIN and takes as long, so that cards
         cannot be found by trying. Otherwise as `verify`.
         """
         await self._check(person_id, pin, terminal_id=terminal_id, is_hidden=True)
+        if person_id is None:  # nobody's PIN is never right
+            raise PinWrongError
+        return person_id
 
     async def hashed(self, pin: str, *, person_id: str, id_number: str) -> str:
         """Return what may be stored of a new PIN.

@@ -131,14 +131,19 @@ class SingleUse:
         if claims.expires_at <= self._now():
             raise self._refusals.expired
 
-    def refuse_used(self, connection: Connection, claims: Brief) -> None:
-        """Refuse an assertion that is not there to be used.
+    def unused(self, connection: Connection, claims: Brief) -> Row[Any]:
+        """Return the row of an assertion that is there to be used.
 
         Raises:
             AssertionInvalidError: its session was never committed.
             AssertionUsedError: it was used.
         """
-        self._unused(connection, claims)
+        row = connection.execute(self._find, {"id": claims.assertion_id}).one_or_none()
+        if row is None:
+            raise self._refusals.invalid
+        if row.used_at is not None:
+            raise self._refusals.used
+        return row
 
     def say_why_not(self, connection: Connection, claims: Brief) -> NoReturn:
         """Say why the guarded UPDATE that uses an assertion up found none.
@@ -147,14 +152,6 @@ class SingleUse:
             AssertionInvalidError, AssertionUsedError, AssertionExpiredError: as they say.
             AssertionForeignError: it is there and good, and something in it is not what was asked for.
         """
-        if self._unused(connection, claims).expires_at <= self._now():
+        if self.unused(connection, claims).expires_at <= self._now():
             raise self._refusals.expired
         raise self._refusals.foreign
-
-    def _unused(self, connection: Connection, claims: Brief) -> Row[Any]:
-        row = connection.execute(self._find, {"id": claims.assertion_id}).one_or_none()
-        if row is None:
-            raise self._refusals.invalid
-        if row.used_at is not None:
-            raise self._refusals.used
-        return row

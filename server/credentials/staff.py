@@ -104,7 +104,7 @@ class StaffAssertions:
         self._book.refuse_late(claims)
         if (claims.terminal_id, claims.business_type, claims.purpose) != (terminal_id, business_type, PURPOSE):
             raise AssertionForeignError
-        self._book.refuse_used(connection, claims)
+        self._book.unused(connection, claims)
         return claims
 
     def redeem(

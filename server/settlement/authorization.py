@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from server.caller import Caller
 from server.credentials.assertion import AssertionClaims, Assertions
 from server.credentials.codes import DynamicCodes
-from server.credentials.errors import AssertionForeignError, PinWrongError
+from server.credentials.errors import AssertionForeignError
 from server.credentials.people import People
 from server.credentials.pin import Pins
 from server.credentials.staff import StaffAssertions, StaffClaims
@@ -90,9 +90,9 @@ class Authorizations:
             AuthorizationMissingError: an ID number alone; lists the ways that work.
         """
         if isinstance(authorization, FaceAuthorization):
-            return _token_name(authorization.assertion)
+            return _token_name("face", authorization.assertion)
         if isinstance(authorization, CodeAuthorization):
-            return f"code:{hashlib.sha256(authorization.code.encode()).hexdigest()}"
+            return _token_name("code", authorization.code)
         if isinstance(authorization, CardAuthorization):
             return f"card:{await self._cardholder(authorization) or 'nobody'}"
         raise AuthorizationMissingError(ways=WAYS_TO_PAY)
@@ -126,7 +126,7 @@ class Authorizations:
             return await self._with_code_for_payment(caller, bill, authorization, needs_pin=needs_pin)
         if not isinstance(authorization, FaceAuthorization):
             return await self._with_card(caller, authorization)
-        claims = self._checked_at_quote.pop(_token_name(authorization.assertion), None)
+        claims = self._checked_at_quote.pop(_token_name("face", authorization.assertion), None)
         claims = claims or self._assertions.verify(authorization.assertion)
         proof = _proof(claims)
         if not self._is_to_be_confirmed(bill, authorization, claims, needs_pin=needs_pin):
@@ -189,17 +189,15 @@ class Authorizations:
 
     def _remember(self, authorization: FaceAuthorization, proof: Proof) -> None:
         if isinstance(proof.claims, AssertionClaims):
-            self._checked_at_quote[_token_name(authorization.assertion)] = proof.claims
+            self._checked_at_quote[_token_name("face", authorization.assertion)] = proof.claims
         if len(self._checked_at_quote) > _CHECKED_MAX:
             self._checked_at_quote.popitem(last=False)
 
     async def _with_card(self, caller: Caller, authorization: Authorization) -> Proof:
         if not isinstance(authorization, CardAuthorization):
             raise AuthorizationMissingError(ways=WAYS_TO_PAY)
-        person_id = await self._cardholder(authorization)
-        await self._pins.verify_cardholder(person_id, authorization.pin, terminal_id=caller.terminal_id)
-        if person_id is None:  # nobody's PIN is never right
-            raise PinWrongError
+        holder = await self._cardholder(authorization)
+        person_id = await self._pins.verify_cardholder(holder, authorization.pin, terminal_id=caller.terminal_id)
         return Proof(person_id=person_id, claims=None, is_confirmed=True)
 
     async def _cardholder(self, authorization: CardAuthorization) -> str | None:
@@ -214,5 +212,5 @@ def _proof(claims: AssertionClaims) -> Proof:
     return Proof(person_id=claims.person_id, claims=claims)
 
 
-def _token_name(token: str) -> str:
-    return f"face:{hashlib.sha256(token.encode()).hexdigest()}"
+def _token_name(kind: str, token: str) -> str:
+    return f"{kind}:{hashlib.sha256(token.encode()).hexdigest()}"
