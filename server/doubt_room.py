@@ -15,7 +15,7 @@ from server.settlement.reconciliation.actions import ReconciliationItems
 from server.settlement.reconciliation.ledger_statements import LedgerStatements
 from server.settlement.reconciliation.runs import DayResult, Reconciliation, ReconciliationPolicy
 from server.settlement.reconciliation.terminals import TerminalDays
-from server.settlement.remote import Upstream
+from server.settlement.remote import Upstream, upstream_of
 from server.settlement.resolve import Resolver, ResolverPolicy
 from server.store import UnitOfWork
 from server.wiring import Domain
@@ -38,21 +38,17 @@ def doubt_room(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Do
     """Put the room together; the domain's insurer must be one that answers."""
     config, insurer, now = domain.config.settlement, domain.insurer, domain.now
     zone = ZoneInfo(config.time_zone)
-    upstream = (
-        None
-        if insurer.is_in_house
-        else Upstream(
-            unit_of_work=unit_of_work,
-            now=now,
-            insurer=insurer,
-            audit=domain.audit,
-            self_pays=domain.self_pays,
-            timeout=config.insurer_timeout,
-            retry_after=config.resolve_interval,
-        )
+    upstream = upstream_of(
+        insurer,
+        unit_of_work=unit_of_work,
+        now=now,
+        audit=domain.audit,
+        self_pays=domain.self_pays,
+        timeout=config.insurer_timeout,
+        retry_after=config.resolve_interval,
     )
     return DoubtRoom(
-        resolver=_resolver(domain, unit_of_work, metrics),
+        resolver=_resolver(domain, unit_of_work, metrics, upstream),
         doubts=Doubts(
             unit_of_work=unit_of_work, now=now, audit=domain.audit, self_pays=domain.self_pays, upstream=upstream
         ),
@@ -77,7 +73,7 @@ def doubt_room(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Do
     )
 
 
-def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Resolver:
+def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics, upstream: Upstream | None) -> Resolver:
     config = domain.config.settlement
 
     def given_up(transaction_id: str) -> None:
@@ -91,10 +87,8 @@ def _resolver(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Res
     return Resolver(
         unit_of_work=unit_of_work,
         now=domain.now,
-        insurer=domain.insurer,
+        upstream=upstream,
         audit=domain.audit,
-        self_pays=domain.self_pays,
-        insurer_timeout=config.insurer_timeout,
         policy=ResolverPolicy(
             interval=config.resolve_interval,
             backoff_max=config.resolve_backoff_max,

@@ -11,7 +11,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-import uuid_utils
 from sqlalchemy import Connection
 
 from device_registry.audit.log import AuditLog
@@ -25,7 +24,7 @@ from server.settlement.errors import (
 )
 from server.settlement.insurers import Booking
 from server.settlement.model import Intent, SettlementState
-from server.settlement.remote import HAVE_ENDED, Upstream, required
+from server.settlement.remote import HAVE_ENDED, Upstream, paid_by, required
 from server.settlement.self_pay.channels import SelfPays
 from server.settlement.settle import record
 from server.settlement.store import SettlementRow, find_settlement, move_settlement
@@ -211,15 +210,7 @@ class Doubts:
         changes: dict[str, Any] = {"state": SettlementState.SETTLED, "intent": Intent.SETTLE, "next_try_at": None}
         if row.receipt_id is not None:  # it was settled before somebody wanted to cancel it
             return changes
-        changes |= {"receipt_id": str(uuid_utils.uuid7()), "settled_at": self._now(), "personal_account_balance_fen": 0}
-        if booking is not None:
-            changes |= {
-                "settled_at": booking.booked_at or self._now(),
-                "personal_account_balance_fen": booking.personal_account_balance_fen,
-                "deductible_fen": booking.deductible_fen,
-                "eligible_fen": booking.eligible_fen,
-            }
-        return changes
+        return changes | paid_by(booking or Booking(personal_account_balance_fen=0), now=self._now())
 
     def _as_undone(self, row: SettlementRow) -> dict[str, Any]:
         return {

@@ -48,7 +48,7 @@ from server.settlement.once import body_digest, check_form
 from server.settlement.payments import Payment, Payments
 from server.settlement.pin_free import open_day
 from server.settlement.quote import CHINA, claim_for, keep_quote, quote_of
-from server.settlement.remote import Upstream
+from server.settlement.remote import upstream_of
 from server.settlement.reverse import Undoing, cancel, reverse
 from server.settlement.self_pay.channels import SelfPays
 from server.settlement.settle import Means, receipt_of
@@ -135,18 +135,14 @@ class SettlementDesk:
             pins=pins,
             limits=limits,
         )
-        self._upstream: Final = (
-            None
-            if insurer.is_in_house
-            else Upstream(
-                unit_of_work=unit_of_work,
-                now=now,
-                insurer=insurer,
-                audit=audit,
-                self_pays=self_pays,
-                timeout=insurer_timeout,
-                retry_after=_RETRY_AFTER,
-            )
+        self._upstream: Final = upstream_of(
+            insurer,
+            unit_of_work=unit_of_work,
+            now=now,
+            audit=audit,
+            self_pays=self_pays,
+            timeout=insurer_timeout,
+            retry_after=_RETRY_AFTER,
         )
         self._payments: Final = Payments(
             unit_of_work=unit_of_work,

@@ -23,7 +23,7 @@ from server.settlement.errors import (
     OutcomeUnknownError,
     SettlementNotFoundError,
 )
-from server.settlement.insurers import Booking, Claim, Entitlement, RemoteInsurer
+from server.settlement.insurers import Booking, Claim, Entitlement, Insurer, RemoteInsurer
 from server.settlement.model import Intent, Quotation, SettlementState
 from server.settlement.self_pay.channels import SelfPays
 from server.settlement.settle import record
@@ -174,15 +174,7 @@ class Upstream:
 
     async def _settled(self, row: SettlementRow, booking: Booking) -> SettlementRow:
         return await self._move(
-            row,
-            Intent.SETTLE,
-            state=SettlementState.SETTLED,
-            receipt_id=str(uuid_utils.uuid7()),
-            settled_at=booking.booked_at or self._now(),
-            personal_account_balance_fen=booking.personal_account_balance_fen,
-            deductible_fen=booking.deductible_fen,
-            eligible_fen=booking.eligible_fen,
-            next_try_at=None,
+            row, Intent.SETTLE, state=SettlementState.SETTLED, next_try_at=None, **paid_by(booking, now=self._now())
         )
 
     async def _ended(
@@ -239,6 +231,41 @@ class Upstream:
                 why=why_of(error),
                 now=self._now(),
             )
+
+
+def upstream_of(
+    insurer: Insurer,
+    *,
+    unit_of_work: UnitOfWork,
+    now: Callable[[], datetime],
+    audit: AuditLog,
+    self_pays: SelfPays,
+    timeout: timedelta,
+    retry_after: timedelta,
+) -> Upstream | None:
+    """Return who asks an insurer; None for one in house, whose books are ours."""
+    if insurer.is_in_house:
+        return None
+    return Upstream(
+        unit_of_work=unit_of_work,
+        now=now,
+        insurer=insurer,
+        audit=audit,
+        self_pays=self_pays,
+        timeout=timeout,
+        retry_after=retry_after,
+    )
+
+
+def paid_by(booking: Booking, *, now: datetime) -> dict[str, Any]:
+    """Return the columns that make a settlement one that was booked, with a receipt of its own."""
+    return {
+        "receipt_id": str(uuid_utils.uuid7()),
+        "settled_at": booking.booked_at or now,
+        "personal_account_balance_fen": booking.personal_account_balance_fen,
+        "deductible_fen": booking.deductible_fen,
+        "eligible_fen": booking.eligible_fen,
+    }
 
 
 def required(connection: Connection, transaction_id: str) -> SettlementRow:

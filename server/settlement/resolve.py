@@ -17,10 +17,8 @@ from sqlalchemy import Connection
 from device_registry.audit.log import AuditLog
 from server.settlement.doubts import Lease, claim_due, life_of, note_try, put_off, why_of
 from server.settlement.errors import InsurerRefusedError
-from server.settlement.insurers import Insurer
 from server.settlement.model import SettlementState
 from server.settlement.remote import NO_ANSWER, Upstream
-from server.settlement.self_pay.channels import SelfPays
 from server.settlement.store import IN_DOUBT, doubt_pending
 from server.store.unit_of_work import UnitOfWork
 
@@ -55,10 +53,8 @@ class Resolver:
         *,
         unit_of_work: UnitOfWork,
         now: Callable[[], datetime],
-        insurer: Insurer,
+        upstream: Upstream | None,
         audit: AuditLog,
-        self_pays: SelfPays,
-        insurer_timeout: timedelta,
         policy: ResolverPolicy,
         on_resolved: Callable[[SettlementState], None] = lambda _: None,
         on_tried: Callable[[int], None] = lambda _: None,
@@ -70,10 +66,8 @@ class Resolver:
         Args:
             unit_of_work: where settlements are.
             now: the clock.
-            insurer: whom to ask; one in house never leaves anything in doubt.
+            upstream: asks the insurer; None for one in house, which never leaves anything in doubt.
             audit: where outcomes are noted.
-            self_pays: give back what was taken for a settlement that is not paid.
-            insurer_timeout: how long one attempt may take.
             policy: pace and bounds.
             on_resolved: told of each doubt that ended, and how.
             on_tried: told after how many tries one ended, or was given up.
@@ -89,19 +83,7 @@ class Resolver:
         self._hanging: Final[set[asyncio.Task[bool]]] = set()
         self._on_dead_letter: Final = on_dead_letter
         self._jitter: Final = jitter
-        self._upstream = (
-            None
-            if insurer.is_in_house
-            else Upstream(
-                unit_of_work=unit_of_work,
-                now=now,
-                insurer=insurer,
-                audit=audit,
-                self_pays=self_pays,
-                timeout=insurer_timeout,
-                retry_after=policy.interval,
-            )
-        )
+        self._upstream: Final = upstream
 
     async def work_off_due(self) -> int:
         """Make one pass and return how many settlements were tried; to be called again and again.

@@ -36,6 +36,7 @@ from server.settlement import (
 from server.settlement.insurers import Insurer
 from server.settlement.insurers.local import LocalInsurer, load_rules
 from server.settlement.quote import CHINA
+from server.settlement.remote import Upstream, upstream_of
 from server.settlement.self_pay.cash import Cash
 from server.settlement.self_pay.channels import SelfPays
 from server.settlement.self_pay.credit import CreditLines
@@ -187,16 +188,34 @@ class Money:
         **callbacks: object,
     ) -> Resolver:
         """Return a resolver over the same database."""
+        upstream = self.upstream(insurer or self.insurer, timeout=insurer_timeout, retry_after=policy.interval)
         return Resolver(
             unit_of_work=self.unit_of_work,
             now=self.clock.now,
-            insurer=insurer or self.insurer,
+            upstream=upstream,
             audit=self.audit,
-            self_pays=self.self_pays,
-            insurer_timeout=insurer_timeout,
             policy=policy,
             jitter=lambda: 0.0,
             **callbacks,  # type: ignore[arg-type] # passed through by name
+        )
+
+    def upstream(
+        self,
+        insurer: Insurer,
+        *,
+        unit_of_work: UnitOfWork | None = None,
+        timeout: timedelta = timedelta(seconds=1),
+        retry_after: timedelta = timedelta(seconds=5),
+    ) -> Upstream | None:
+        """Return who asks an insurer; on another unit of work for another process."""
+        return upstream_of(
+            insurer,
+            unit_of_work=unit_of_work or self.unit_of_work,
+            now=self.clock.now,
+            audit=self.audit,
+            self_pays=self.self_pays,
+            timeout=timeout,
+            retry_after=retry_after,
         )
 
     def another_desk(

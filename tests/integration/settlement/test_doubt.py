@@ -20,6 +20,7 @@ from server.settlement.errors import (
 from server.settlement.insurers import Booking
 from server.settlement.model import Intent
 from server.settlement.resolve import Resolver
+from server.store import UnitOfWork
 from server.store.tables.settlement import settlements
 from tests.support.database import Database, SqliteDatabase, a_unit_of_work
 from tests.support.far import Far, a_far_desk
@@ -72,15 +73,13 @@ async def test_i05_two_replicas_never_work_on_one_doubt_at_once(database: Databa
     assert [await payment.state() for payment in (far, *others)] == [SettlementState.REVERSED] * 6
 
 
-def a_replica(far: Far, unit_of_work: object) -> Resolver:
+def a_replica(far: Far, unit_of_work: UnitOfWork) -> Resolver:
     """Return the resolver of another process."""
     return Resolver(
-        unit_of_work=unit_of_work,  # type: ignore[arg-type] # one that a test opened
+        unit_of_work=unit_of_work,
         now=far.money.clock.now,
-        insurer=far.insurer,
+        upstream=far.money.upstream(far.insurer, unit_of_work=unit_of_work, retry_after=POLICY.interval),
         audit=far.money.audit,
-        self_pays=far.money.self_pays,
-        insurer_timeout=timedelta(seconds=1),
         policy=POLICY,
     )
 
@@ -204,10 +203,8 @@ async def test_a_call_that_never_ends_holds_up_neither_the_pass_nor_the_next_one
     resolver = Resolver(
         unit_of_work=far.money.unit_of_work,
         now=far.money.clock.now,
-        insurer=deaf,
+        upstream=far.money.upstream(deaf, timeout=timedelta(milliseconds=10), retry_after=POLICY.interval),
         audit=far.money.audit,
-        self_pays=far.money.self_pays,
-        insurer_timeout=timedelta(milliseconds=10),
         policy=POLICY,
     )
 
