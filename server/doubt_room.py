@@ -65,11 +65,7 @@ def doubt_room(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Do
             on_day=_told(metrics),
         ),
         items=ReconciliationItems(unit_of_work=unit_of_work, now=now, zone=zone, audit=domain.audit, upstream=upstream),
-        terminal_days=TerminalDays(
-            unit_of_work=unit_of_work,
-            zone=zone,
-            on_compared=lambda agrees: metrics.terminal_days.labels("AGREES" if agrees else "DIFFERS").inc(),
-        ),
+        terminal_days=TerminalDays(unit_of_work=unit_of_work, zone=zone),
     )
 
 

@@ -122,7 +122,7 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
         terminal_id, day = current_caller().terminal_id, convert.day(request.day, "day")
         ours = convert.day_totals(await self._days.totals(terminal_id, day))
         agrees = ours == request.totals
-        self._days.compared(agrees=agrees)
+        self._metrics.terminal_days.labels("AGREES" if agrees else "DIFFERS").inc()
         yield settlement_pb2.ReconcileResponse(compared=settlement_pb2.DayCompared(agrees=agrees, platform=ours))
         if not agrees:
             async for item in self._days.items(terminal_id, day):

@@ -1,6 +1,6 @@
 """Is a terminal's day ours? Totals first; where they differ every settlement of that day, page by page."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from functools import partial
@@ -44,21 +44,14 @@ class DayItem:
 class TerminalDays:
     """Compares the day of one terminal with the books."""
 
-    def __init__(
-        self, *, unit_of_work: UnitOfWork, zone: tzinfo, on_compared: Callable[[bool], None] = lambda _: None
-    ) -> None:
-        """Take the books, the zone whose calendar counts, and who is told whether a comparison agreed."""
+    def __init__(self, *, unit_of_work: UnitOfWork, zone: tzinfo) -> None:
+        """Take the books, and the zone whose calendar counts."""
         self._unit_of_work: Final = unit_of_work
         self._zone: Final = zone
-        self._on_compared: Final = on_compared
 
     async def totals(self, terminal_id: str, day: date) -> DayTotals:
         """Return what is settled of a day and was not undone since."""
         return await self._unit_of_work.read(partial(_totals, terminal_id=terminal_id, bounds=self._bounds(day)))
-
-    def compared(self, *, agrees: bool) -> None:
-        """Tell whoever counts how a comparison ended."""
-        self._on_compared(agrees)
 
     async def items(self, terminal_id: str, day: date) -> AsyncIterator[DayItem]:
         """Yield each settlement of a day, in whatever state it is by now, and then each that is in doubt.

@@ -53,6 +53,8 @@ def test_a_cut_out_with_a_hole_for_ones_own_nose_is_not_live_in_infrared() -> No
 
     assert verdict.outcome in {Outcome.INSUFFICIENT, Outcome.SPOOF_SUSPECTED}  # some machines see it go flat in a turn
     assert verdict.similarity is None
+    if verdict.outcome is Outcome.INSUFFICIENT:
+        assert Reason.INFRARED_MISSING in verdict.liveness.reasons
 
 
 def test_the_passive_model_alone_rejects_nobody_whom_depth_vouches_for() -> None:
