@@ -60,6 +60,16 @@ def test_sm4_gives_the_block_of_gb_t_32907() -> None:
     assert encryptor.update(key).hex() == "681edf34d206965e86b3e94f536e4246"
 
 
+def test_sm4_gives_the_block_of_gb_t_32907_after_a_million_rounds() -> None:
+    block = key = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    encryptor = Cipher(SM4(key), ECB()).encryptor()  # noqa: S305 - the standard's example
+
+    for _ in range(1_000_000):
+        block = encryptor.update(block)
+
+    assert block.hex() == "595298c7c6fd271f0402f804c33d3f66"
+
+
 def test_sm2_verifies_the_signature_of_gb_t_32918_5() -> None:
     """Message "message digest", user id 1234567812345678; GM/T 0003.5 prints the same."""
     for signature in (
