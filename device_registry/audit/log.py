@@ -15,14 +15,14 @@ from types import MappingProxyType
 from sqlalchemy import Connection, bindparam, insert, select
 
 from device_registry.tables import audit_log, microseconds_from_time, time_from_microseconds
+from device_registry.tables.prepared import Prepared
 
 FIRST_HASH = "0" * 64
 _NOTHING: Mapping[str, str | int] = MappingProxyType({})
 _ROWS_AT_ONCE = 1000
 
-# Built once: SQLAlchemy finds the compiled form by the statement's identity instead of walking it anew.
-_HEAD = select(audit_log.c.entry_id, audit_log.c.entry_hash).order_by(audit_log.c.entry_id.desc()).limit(1)
-_APPEND = insert(audit_log)
+_HEAD = Prepared(select(audit_log.c.entry_id, audit_log.c.entry_hash).order_by(audit_log.c.entry_id.desc()).limit(1))
+_APPEND = Prepared(insert(audit_log).values({column.name: bindparam(column.name) for column in audit_log.columns}))
 _WALK = select(audit_log).order_by(audit_log.c.entry_id)
 _HASH = select(audit_log.c.entry_hash).where(audit_log.c.entry_id == bindparam("entry_id"))
 _canonical_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True, allow_nan=False).encode
@@ -101,25 +101,21 @@ class AuditLog:
 
         Two writers cannot fork the chain: both would take the same number, and the second one's INSERT fails.
         """
-        head = connection.execute(_HEAD).first()
-        number, previous = (head.entry_id + 1, head.entry_hash) if head is not None else (1, FIRST_HASH)
+        entries, previous = self.head(connection)
+        number = entries + 1
         recorded_at = microseconds_from_time(self._now())
         written = _canonical_json(dict(details)) if details else "{}"
-        connection.execute(
-            _APPEND,
-            {
-                "entry_id": number,
-                "recorded_at": recorded_at,
-                "actor": actor,
-                "action": action,
-                "subject": subject,
-                "reason": reason,
-                "request_id": request_id,
-                "details": written,
-                "entry_hash": _entry_hash(
-                    previous, number, recorded_at, actor, action, subject, reason, request_id, written
-                ),
-            },
+        _APPEND.run(
+            connection,
+            entry_id=number,
+            recorded_at=recorded_at,
+            actor=actor,
+            action=action,
+            subject=subject,
+            reason=reason,
+            request_id=request_id,
+            details=written,
+            entry_hash=_entry_hash(previous, number, recorded_at, actor, action, subject, reason, request_id, written),
         )
 
     def verify(self, connection: Connection, *, known: AuditReport | None = None) -> AuditReport:
@@ -138,8 +134,8 @@ class AuditLog:
 
     def head(self, connection: Connection) -> tuple[int, str]:
         """Return number and hash of the last entry; 0 and zeros of an empty log."""
-        row = connection.execute(_HEAD).first()
-        return (row.entry_id, row.entry_hash) if row is not None else (0, FIRST_HASH)
+        found = _HEAD.row(connection)
+        return (found[0], found[1]) if found is not None else (0, FIRST_HASH)
 
     def entries(self, connection: Connection, where: AuditFilter) -> Iterator[AuditEntry]:
         """Yield the entries that a filter asks for."""

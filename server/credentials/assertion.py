@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from sqlalchemy import Connection, bindparam, update
 from uuid_utils import uuid7
 
+from device_registry.tables.prepared import Prepared
 from server.credentials.errors import AssertionForeignError, AssertionInvalidError
 from server.credentials.single_use import SingleUse, heard, told
 from server.credentials.token import Tokens
-from server.store.prepared import Prepared
 from server.store.tables.people import face_assertions
 
 _TYPE: Final = "face-assertion+jwt"

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from sqlalchemy import Connection, Row, bindparam, exists, select, update
 from uuid_utils import uuid7
 
+from device_registry.tables.prepared import Prepared
 from server.credentials.activation import CredentialState
 from server.credentials.errors import (
     AssertionInvalidError,
@@ -24,7 +25,6 @@ from server.credentials.errors import (
 )
 from server.credentials.single_use import Refusals, SingleUse
 from server.credentials.token import Tokens
-from server.store.prepared import Prepared
 from server.store.tables.credentials import credential_codes, credentials
 
 _TYPE: Final = "credential-code+jwt"

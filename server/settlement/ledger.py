@@ -15,6 +15,7 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Connection, and_, bindparam, case, func, insert, not_, or_, select, update
 
+from device_registry.tables.prepared import Prepared
 from server.settlement.errors import (
     AccountUnknownError,
     ContributionInvalidError,
@@ -22,7 +23,6 @@ from server.settlement.errors import (
     PostingRepeatedError,
     PostingUnbalancedError,
 )
-from server.store.prepared import Prepared
 from server.store.tables.settlement import accounts, ledger_entries, ledger_postings
 
 

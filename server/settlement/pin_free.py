@@ -10,8 +10,8 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from device_registry.tables.prepared import Prepared
 from server.settlement.limits import SettlementLimits
-from server.store.prepared import Prepared
 from server.store.tables.self_pay import pin_free_days
 
 KEPT: Final = timedelta(days=60)

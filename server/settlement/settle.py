@@ -6,7 +6,7 @@ and only if the settlement is written (I4), and money moves if and only if its i
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 import uuid_utils
 from sqlalchemy import Connection
@@ -114,37 +114,44 @@ def settle(connection: Connection, order: Order, means: Means) -> Paid:
         _use_up(connection, order, order.claims, means)
     if order.staff is not None:
         _confirm(connection, order, order.staff, means)
-    row = _booked(connection, order, _quote_for(connection, order, means, now), means, now)
-    row = _taken(connection, order, row, means, now)
+    quote = _quote_for(connection, order, means, now)
+    row = _booked(connection, order, quote, means, now, pin_free_on=_counted(connection, order, means, now))
+    if order.self_pay:
+        row = _taken(connection, order, row, means, now)
     insert_settlement(connection, row)
     record(connection, means.audit, row, request_id=order.caller.request_id)
     return Paid(row, is_new=True)
 
 
-def _taken(connection: Connection, order: Order, row: SettlementRow, means: Means, now: datetime) -> SettlementRow:
-    """Take what the self-paid part is paid with, and count what no PIN stands behind; return the row that says so.
+def _counted(connection: Connection, order: Order, means: Means, now: datetime) -> date | None:
+    """Count what no PIN stands behind; return the day it is counted on, None when there is nothing to count.
 
     Raises:
         PinRequiredError: the day's bound of payments without a PIN is reached.
-        SettlementError: a self-pay channel does not pay.
     """
-    if order.self_pay:
-        means.self_pays.take(connection, row, order.self_pay, now=now)
-        taken = {pay.kind: pay.amount_fen for pay in order.self_pay}
-        row = replace(
-            row,
-            electronic_account_fen=taken.get(SelfPayKind.ELECTRONIC_ACCOUNT),
-            credit_fen=taken.get(SelfPayKind.CREDIT),
-        )
     if order.is_confirmed:
-        return row
+        return None
     day = now.astimezone(means.zone).date()
-    payer_id = row.payer_id or order.person_id
-    if not count_payment(connection, payer_id, day=day, amount_fen=order.bill.total_fen, limits=means.limits):
+    if not count_payment(connection, order.person_id, day=day, amount_fen=order.bill.total_fen, limits=means.limits):
         raise PinRequiredError(
             pin_free_fen=0, staff_may_confirm=order.claims is not None and order.claims.staff_may_confirm
         )
-    return replace(row, pin_free_on=day)
+    return day
+
+
+def _taken(connection: Connection, order: Order, row: SettlementRow, means: Means, now: datetime) -> SettlementRow:
+    """Take what the self-paid part is paid with, and return the row that says so.
+
+    Raises:
+        SettlementError: a self-pay channel does not pay.
+    """
+    means.self_pays.take(connection, row, order.self_pay, now=now)
+    taken = {pay.kind: pay.amount_fen for pay in order.self_pay}
+    return replace(
+        row,
+        electronic_account_fen=taken.get(SelfPayKind.ELECTRONIC_ACCOUNT),
+        credit_fen=taken.get(SelfPayKind.CREDIT),
+    )
 
 
 def _use_up(connection: Connection, order: Order, claims: Shown, means: Means) -> None:
@@ -257,7 +264,9 @@ def _quote_for(connection: Connection, order: Order, means: Means, now: datetime
     return quote
 
 
-def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means, now: datetime) -> SettlementRow:
+def _booked(
+    connection: Connection, order: Order, quote: QuoteRow, means: Means, now: datetime, *, pin_free_on: date | None
+) -> SettlementRow:
     """Return the row to write: settled by an insurer in house, pending for a remote one."""
     is_settled = False
     balance, deductible, eligible, prepaid_back = None, 0, 0, 0
@@ -312,4 +321,5 @@ def _booked(connection: Connection, order: Order, quote: QuoteRow, means: Means,
         catastrophic_fen=quote.shares.catastrophic_fen,
         prepaid_fen=quote.shares.prepaid_fen,
         prepaid_back_fen=prepaid_back,
+        pin_free_on=pin_free_on,
     )

@@ -3,13 +3,14 @@
 from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
+from device_registry.tables.prepared import Prepared
 from server.settlement.insurers import Booked, Claim
 from server.settlement.model import Bill, Intent, Receipt, SelfPay, SelfPayKind, Settlement, SettlementState, Shares
-from server.store.prepared import Prepared
 from server.store.tables.settlement import ARE_IN_DOUBT, quotes, settlements, undoings
 
 IN_DOUBT = (SettlementState.PENDING, SettlementState.UNKNOWN)
@@ -162,6 +163,7 @@ class UndoingRow:
 
 
 _COLUMNS = tuple(field.name for field in fields(SettlementRow))
+_values_of = attrgetter(*_COLUMNS)
 _asked = select(bindparam("transaction_id", type_=settlements.c.transaction_id.type).label("transaction_id")).subquery(
     "asked"
 )
@@ -207,7 +209,7 @@ def find_settlement(connection: Connection, transaction_id: str) -> tuple[Settle
 
 def insert_settlement(connection: Connection, row: SettlementRow) -> None:
     """Write a settlement down; the database refuses a second one with the same id."""
-    values = {name: getattr(row, name) for name in _COLUMNS}
+    values: dict[str, Any] = dict(zip(_COLUMNS, _values_of(row), strict=True))
     values["state"], values["intent"] = row.state.value, row.intent.value
     _INSERT.run(connection, **values)
 

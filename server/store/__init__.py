@@ -4,7 +4,6 @@ from server.store.announcements import announce
 from server.store.engine import migrate, open_engine, open_reader, touch
 from server.store.errors import EventsMissedError, StoreBusyError, StoreError, StoreFailedError, WalkUnderWayError
 from server.store.events import Event, EventFollower
-from server.store.prepared import Prepared
 from server.store.unit_of_work import WALK_PATIENCE, UnitOfWork
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "Event",
     "EventFollower",
     "EventsMissedError",
-    "Prepared",
     "StoreBusyError",
     "StoreError",
     "StoreFailedError",

@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from device_registry.audit.log import AuditLog
+from device_registry.tables.prepared import Prepared
 from server.settlement.errors import PostingRepeatedError
 from server.settlement.ledger import OUTSIDE, Account, AccountKind, Ledger
 from server.settlement.model import SelfPayKind
@@ -26,7 +27,6 @@ from server.settlement.self_pay.errors import (
     RepaymentTooLargeError,
 )
 from server.settlement.self_pay.policy import SelfPayPolicy
-from server.store.prepared import Prepared
 from server.store.tables.self_pay import IS_OWED, credit_debts, credit_lines
 from server.store.tables.settlement import ledger_postings
 

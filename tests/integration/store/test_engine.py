@@ -189,6 +189,13 @@ def test_i05_sqlite_commits_are_synced(sqlite_database: SqliteDatabase) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "query_only": 0}
 
 
+def test_what_a_savepoint_may_have_to_undo_is_put_in_no_temporary_file(sqlite_database: SqliteDatabase) -> None:
+    with sqlite_database.engine.connect() as connection, open_reader(sqlite_database.engine).connect() as reader:
+        modes = [each.exec_driver_sql("PRAGMA temp_store").scalar_one() for each in (connection, reader)]
+
+    assert modes == [2, 0]  # memory; and for who only reads, as SQLite has it
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql+pymysql://localhost/shualian"])
 def test_what_is_neither_an_sqlite_file_nor_postgresql_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="the database must be"):

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection, insert, select, text
 from sqlalchemy.exc import DataError, IntegrityError
 
+from device_registry.tables.prepared import Prepared
 from server.store import EventFollower, StoreFailedError, UnitOfWork, announce, open_reader, touch
 from server.store.postgresql import CHANNEL
-from server.store.prepared import Prepared
 from server.store.tables.events import events
 from server.store.tables.people import insured_people
 from tests.support.clock import Clock

@@ -7,7 +7,7 @@ from sqlalchemy import Column, Integer, String, Table, bindparam, create_engine,
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from device_registry.tables import UtcTime, metadata
-from server.store.prepared import Prepared, PreparedStatementError, Statement
+from device_registry.tables.prepared import Prepared, PreparedStatementError, Statement
 from server.store.tables.people import insured_people
 from tests.support.database import Database, SqliteDatabase
 

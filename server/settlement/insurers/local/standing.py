@@ -10,11 +10,11 @@ from typing import Final
 
 from sqlalchemy import Connection, and_, bindparam, insert, select, update
 
+from device_registry.tables.prepared import Prepared
 from server.settlement.errors import QuoteOutdatedError
 from server.settlement.insurers import Claim
 from server.settlement.insurers.local.rules import OUTPATIENT, pot_of
 from server.settlement.insurers.local.split import BenefitYear
-from server.store.prepared import Prepared
 from server.store.tables.benefits import benefit_pots
 from server.store.tables.settlement import accounts, benefit_years
 

@@ -2,10 +2,11 @@
 
 SQLAlchemy Core costs 40-60 microseconds of Python a statement, ten times what SQLite needs for it. A `Prepared`
 statement is written in Core, compiled once per dialect, and run on the driver's own cursor; types are converted as Core
-would. It is meant for the handful of statements that every settlement runs; the rest uses `connection.execute`.
+would. It is meant for the handful of statements that every settlement and every entry of the audit log run; the rest
+uses `connection.execute`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
@@ -85,30 +86,37 @@ class _Compiled:
         if any(bind.expanding for bind in compiled.binds.values()):
             raise PreparedStatementError("IN with a list changes its text with every call")
         self.sql = compiled.string
-        self._positional = compiled.positional
         names = (compiled.positiontup or []) if compiled.positional else list(compiled.bind_names.values())
-        self._binds: list[tuple[str, _Convert | None]] = [
-            (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names
-        ]
-        binds = {name: compiled.binds[name] for name in names}
-        self._literals = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-        self._results = [
+        binds = [compiled.binds[name] for name in names]
+        self._names = names
+        self._is_positional = compiled.positional
+        self._literals = {
+            name: bind.effective_value for name, bind in zip(names, binds, strict=True) if not bind.required
+        }
+        # Most columns hold what the driver takes and gives as it is; only the others are gone through.
+        self._bound = _conversions(bind.type.dialect_impl(dialect).bind_processor(dialect) for bind in binds)
+        self._found = _conversions(
             column.type.dialect_impl(dialect).result_processor(dialect, None) for column in statement.exported_columns
-        ]
-        self._plain_results = not any(self._results)
+        )
 
     def parameters_from(self, values: dict[str, object]) -> list[object] | dict[str, object]:
-        given = {**self._literals, **values}
+        given = {**self._literals, **values} if self._literals else values
         try:
-            if self._positional:
-                return [given[name] if convert is None else convert(given[name]) for name, convert in self._binds]
-            return {name: given[name] if convert is None else convert(given[name]) for name, convert in self._binds}
+            parameters = [given[name] for name in self._names]
         except KeyError as error:
             raise PreparedStatementError(f"no value for {error.args[0]}") from error
+        for position, convert in self._bound:
+            parameters[position] = convert(parameters[position])
+        return parameters if self._is_positional else dict(zip(self._names, parameters, strict=True))
 
-    def row_from(self, found: Any) -> Row:  # noqa: ANN401 - the driver's row
-        if self._plain_results:
+    def row_from(self, found: Sequence[Any]) -> Row:
+        if not self._found:
             return tuple(found)
-        return tuple(
-            [value if convert is None else convert(value) for value, convert in zip(found, self._results, strict=True)]
-        )
+        row = list(found)
+        for position, convert in self._found:
+            row[position] = convert(row[position])
+        return tuple(row)
+
+
+def _conversions(processors: Iterable[_Convert | None]) -> list[tuple[int, _Convert]]:
+    return [(position, convert) for position, convert in enumerate(processors) if convert is not None]
