@@ -79,6 +79,19 @@ class ByFace:
         return settlement_pb2.Authorization(face=face)
 
 
+async def code_for(channel: aio.Channel, card: settlement_pb2.CardAuthorization) -> str:
+    """Return a dynamic code that the platform makes for a card's holder.
+
+    Raises:
+        PlatformRefusedError, UnreachableError: there is none.
+    """
+    stub = credential_pb2_grpc.CredentialServiceStub(channel)
+    proof = credential_pb2.HolderProof(card=credential_pb2.CardProof(card_number=card.card_number, pin=card.pin))
+    request = credential_pb2.IssueCodeRequest(proof=proof)
+    issued = await call(lambda: stub.IssueCode(request, timeout=CALL_SECONDS_MAX))
+    return issued.code
+
+
 def confirming(patient: Sitting, practitioner: Practitioner, eye: Eye) -> Sitting:
     """Return the session of somebody of the staff who confirms a patient's payment at the same terminal."""
     return replace(patient, who=practitioner, eye=eye, amount_fen=0, cannot_move=False, consents=True)

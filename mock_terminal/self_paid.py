@@ -35,6 +35,27 @@ def offers_in_words(offers: Iterable[settlement_pb2.SelfPayOffer]) -> dict[str, 
     return {_WORDS.get(offer.channel, "unknown"): offer.up_to_fen for offer in offers}
 
 
+def fitted(
+    wanted: Iterable[settlement_pb2.SelfPay], quote: settlement_pb2.PreSettleResponse
+) -> tuple[settlement_pb2.SelfPay, ...]:
+    """Return of what is wanted as much as the quote offers and leaves to pay, in this order, and the rest in cash.
+
+    Nothing where none but cash pays: that goes without saying.
+    """
+    left = quote.shares.self_pay_fen - quote.shares.prepaid_fen
+    offered = {offer.channel: offer.up_to_fen for offer in quote.self_pay_offers}
+    offered.pop(settlement_pb2.SELF_PAY_CHANNEL_CASH, None)
+    parts = []
+    for part in wanted:
+        amount_fen = min(part.amount_fen, offered.pop(part.channel, 0), left)
+        if amount_fen > 0:
+            parts.append(settlement_pb2.SelfPay(channel=part.channel, amount_fen=amount_fen))
+            left -= amount_fen
+    if parts and left > 0:
+        parts.append(settlement_pb2.SelfPay(channel=settlement_pb2.SELF_PAY_CHANNEL_CASH, amount_fen=left))
+    return tuple(parts)
+
+
 def _part(text: str) -> settlement_pb2.SelfPay:
     word, _, fen = text.strip().partition(":")
     if word not in CHANNELS or not fen.isascii() or not fen.isdigit():

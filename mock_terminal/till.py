@@ -5,24 +5,21 @@ doubt is asked about again and again, beside the orders that follow, and gets it
 """
 
 import asyncio
-import json
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import uuid_utils
 from grpc import aio
 
-from mock_terminal.errors import InputError, PlatformRefusedError, TerminalError, UnreachableError
+from mock_terminal.errors import PlatformRefusedError, TerminalError, UnreachableError
 from mock_terminal.journal import Journal
-from mock_terminal.payment import Cashier, DieAt, Order
+from mock_terminal.means import code_for
+from mock_terminal.orders import By, Then, TillOrder
+from mock_terminal.payment import Cashier, Order
 from mock_terminal.report import Reporter
-from mock_terminal.verbs.persons import bill_from
+from mock_terminal.self_paid import fitted, parts_in_words
 from shualian.terminal.v1 import settlement_pb2
 
 ASK_AGAIN_AFTER: Final = timedelta(seconds=1)
@@ -30,31 +27,6 @@ NOT_ASKED: Final = "not_asked"
 """Outcome of an order for which no Settle was ever sent."""
 UNKNOWN: Final = "unknown"
 """Outcome of an order that is in doubt; another outcome follows."""
-
-
-class Then(StrEnum):
-    """What is done with a bill beside paying it."""
-
-    KEEP = "keep"
-    """Nothing: it stays paid."""
-    REPEAT = "repeat"
-    """The very same Settle is sent once more."""
-    CANCEL = "cancel"
-    """It is cancelled once it is paid."""
-    REVERSE = "reverse"
-    """It is reversed once it is paid, as if the answer had been lost."""
-    OVERTAKE = "overtake"
-    """Settle and its reversal are sent at once."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TillOrder:
-    """One line of standard input."""
-
-    bill: settlement_pb2.Bill
-    authorization: settlement_pb2.Authorization = field(repr=False)
-    then: Then
-    die_at: DieAt | None
 
 
 class Till:
@@ -117,12 +89,14 @@ class Till:
 
     async def _outcome(self, order: TillOrder, transaction_id: str) -> dict[str, object]:
         cashier = Cashier(self._channel, self._journal, self._steps, die_at=order.die_at, new_id=self._new_id)
-        asked = Order(transaction_id=transaction_id, bill=order.bill, authorization=order.authorization)
         try:
+            asked = await self._shown(order, transaction_id)
             quote = await cashier.quote(asked)
         except (PlatformRefusedError, UnreachableError) as error:
             return {"outcome": NOT_ASKED, "reason": error.reason}
-        self._report.event("asking", bill_number=order.bill.bill_number, transaction_id=transaction_id)
+        asked = _as_quoted(order, asked, quote)
+        names = {"bill_number": order.bill.bill_number, "transaction_id": transaction_id}
+        self._report.event("asking", **names, **_beside(asked.self_pay))
         try:
             if order.then is Then.OVERTAKE:
                 await cashier.overtake(asked, quote.quote_id)
@@ -136,6 +110,16 @@ class Till:
         except TerminalError as error:
             return {"outcome": self._standing(transaction_id), "reason": error.reason}
         return {"outcome": self._standing(transaction_id)}
+
+    async def _shown(self, order: TillOrder, transaction_id: str) -> Order:
+        """Return what is asked for a quote: with the card, or with a code that is made for its holder now."""
+        authorization = settlement_pb2.Authorization(card=order.card)
+        if order.by is By.CODE:
+            code = await code_for(self._channel, order.card)
+            authorization = settlement_pb2.Authorization(code=settlement_pb2.CodeAuthorization(code=code))
+        return Order(
+            transaction_id=transaction_id, bill=order.bill, authorization=authorization, binding_id=order.binding_id
+        )
 
     def _standing(self, transaction_id: str) -> str:
         """Return where the journal has a transaction: what is not in it was never asked for."""
@@ -170,54 +154,6 @@ class Till:
         return len(left)
 
 
-def order_from(line: str) -> TillOrder:
-    """Return the order that a line of JSON says.
-
-    Raises:
-        InputError: it says none; what it holds, a PIN among it, is not repeated.
-    """
-    try:
-        said: Any = json.loads(line)
-        card = settlement_pb2.CardAuthorization(card_number=said["card_number"], pin=said["pin"])
-        return TillOrder(
-            bill=bill_from(
-                said["bill_number"],
-                said.get("business_type", 1301),
-                total_fen=said["total_fen"],
-                not_covered_fen=said.get("not_covered_fen", 0),
-            ),
-            authorization=settlement_pb2.Authorization(card=card),
-            then=Then(said.get("then", Then.KEEP)),
-            die_at=DieAt(said["die_at"]) if said.get("die_at") else None,
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            "an order is a JSON object with bill_number, card_number, pin, total_fen; "
-            "perhaps not_covered_fen, business_type, then, die_at"
-        ) from error
-
-
-async def orders_from_stdin(report: Reporter) -> AsyncIterator[TillOrder]:
-    """Yield the orders of standard input as they come; a line that is none is told and passed over."""
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[str | None](maxsize=1)
-
-    def read() -> None:
-        with suppress(RuntimeError):  # the loop is gone: nobody reads any more
-            for line in sys.stdin:
-                asyncio.run_coroutine_threadsafe(lines.put(line), loop).result()
-            asyncio.run_coroutine_threadsafe(lines.put(None), loop).result()
-
-    # A daemon: a read that waits for a line must not keep the program from ending.
-    threading.Thread(target=read, name="orders", daemon=True).start()
-    while (line := await lines.get()) is not None:
-        try:
-            order = order_from(line)
-        except InputError as error:
-            report.event("order_refused", reason=error.reason, message=str(error))
-            continue
-        yield order
-
-
 def ids_by_a_clock_off_by(offset: timedelta, *, now_ns: Callable[[], int]) -> Callable[[], str]:
     """Return what makes transaction ids on a terminal whose clock is wrong by so much."""
     shift = offset // timedelta(microseconds=1) * 1_000
@@ -240,6 +176,17 @@ class _Steps(Reporter):
             self._outer.event(name, **fields)
 
 
+def _as_quoted(order: TillOrder, asked: Order, quote: settlement_pb2.PreSettleResponse) -> Order:
+    """Return what is asked to be paid: the self-paid part as the quote allows it, and a code with the PIN it wants."""
+    self_pay, authorization = fitted(order.self_pay, quote), asked.authorization
+    channels = {part.channel for part in self_pay}
+    wants_pin = any(offer.pin_required and offer.channel in channels for offer in quote.self_pay_offers)
+    if order.by is By.CODE and (quote.pin_required or wants_pin):
+        code = settlement_pb2.CodeAuthorization(code=authorization.code.code, pin=order.card.pin)
+        authorization = settlement_pb2.Authorization(code=code)
+    return replace(asked, authorization=authorization, self_pay=self_pay)
+
+
 def _receipt(receipt: settlement_pb2.Receipt) -> dict[str, object]:
     return {
         "transaction_id": receipt.transaction_id,
@@ -248,4 +195,11 @@ def _receipt(receipt: settlement_pb2.Receipt) -> dict[str, object]:
         "pooled_fund_fen": receipt.shares.pooled_fund_fen,
         "personal_account_fen": receipt.shares.personal_account_fen,
         "self_pay_fen": receipt.shares.self_pay_fen,
+        **_beside(receipt.self_pay),
     }
+
+
+def _beside(parts: Iterable[settlement_pb2.SelfPay]) -> dict[str, int]:
+    """Return what each channel that moves money on the platform's books pays; the rest is cash."""
+    paid = parts_in_words(parts)
+    return {"electronic_account_fen": paid.get("electronic", 0), "credit_fen": paid.get("credit", 0)}

@@ -11,8 +11,9 @@ from mock_terminal.journal import Journal
 from mock_terminal.leaving import Exit, leave
 from mock_terminal.lock import Lock
 from mock_terminal.options import DEFAULT_STATE, Json, Platform, State
+from mock_terminal.orders import orders_from_stdin
 from mock_terminal.report import Reporter
-from mock_terminal.till import Till, ids_by_a_clock_off_by, orders_from_stdin
+from mock_terminal.till import Till, ids_by_a_clock_off_by
 from mock_terminal.verbs.money import RENEWAL_TAKES
 
 

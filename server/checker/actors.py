@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from server.programs import StepFailedError
 
@@ -18,6 +18,48 @@ POLL_SECONDS: Final = 0.02
 LINE_BYTES_MAX: Final = 1 << 20
 TAIL_CHARACTERS: Final = 600
 _NO_LIMIT: Final = resource.RLIM_INFINITY
+
+
+class Process(Protocol):
+    """What can be killed, and started again."""
+
+    lives: int
+    """How often it was started."""
+
+    @property
+    def name(self) -> str:
+        """As the plan calls it."""
+        ...
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it lives."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it lives and has been ready in this life."""
+        ...
+
+    async def start(self) -> None:
+        """Begin a new life and wait until it is ready.
+
+        Raises:
+            StepFailedError: it ended, or was not ready in time.
+        """
+        ...
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does; nothing is waited for."""
+        ...
+
+    async def ended(self) -> object:
+        """Return once it has ended."""
+        ...
+
+    def last_words(self) -> str:
+        """Return the end of what it wrote to its log."""
+        ...
 
 
 class Actor:

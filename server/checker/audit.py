@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
-from server.checker.judge import Account, InsurerBooking, JournalEntry, OurSettlement
-from server.checker.world import ACCOUNT_FEN, Payer
+from server.checker.books import Account, InsurerBooking, JournalEntry, OurSettlement
+from server.checker.people import Payer
 from server.programs import StepFailedError, environment, program
 from server.settlement.ledger import AccountKind
 from server.store.tables.settlement import accounts, ledger_entries, settlements
@@ -48,9 +48,13 @@ def read_settlements(connection: Connection) -> dict[str, OurSettlement]:
             state=row.state,
             bill_number=row.bill_number or "",
             payer_id=row.payer_id or row.person_id or "",
+            person_id=row.person_id or "",
             total_fen=row.total_fen or 0,
             pooled_fund_fen=row.pooled_fund_fen or 0,
             personal_account_fen=row.personal_account_fen or 0,
+            electronic_account_fen=row.electronic_account_fen or 0,
+            credit_fen=row.credit_fen or 0,
+            pin_free_on=row.pin_free_on.isoformat() if row.pin_free_on else "",
         )
         for row in rows
     }
@@ -81,12 +85,9 @@ def read_ledger(connection: Connection) -> list[InsurerBooking]:
 
 def read_accounts(connection: Connection, payers: Sequence[Payer]) -> list[Account]:
     """Return what the people's accounts hold at the insurer in house."""
-    held: Mapping[str, int] = {
-        row.owner: row.balance_fen
-        for row in connection.execute(select(accounts).where(accounts.c.kind == AccountKind.PERSON.value))
-    }
+    held = _balances(connection, AccountKind.PERSON)
     return [
-        Account(person_id=payer.person_id, opened_with_fen=ACCOUNT_FEN, holds_fen=held.get(payer.person_id, 0))
+        Account(person_id=payer.person_id, opened_with_fen=payer.account_fen, holds_fen=held.get(payer.person_id, 0))
         for payer in payers
     ]
 
@@ -112,3 +113,8 @@ def is_in_doubt(engine: Engine) -> bool:
     doubtful = select(settlements.c.transaction_id).where(settlements.c.state.in_(("PENDING", "UNKNOWN"))).limit(1)
     with engine.connect() as connection:
         return connection.scalar(doubtful) is not None
+
+
+def _balances(connection: Connection, kind: AccountKind) -> Mapping[str, int]:
+    rows = connection.execute(select(accounts.c.owner, accounts.c.balance_fen).where(accounts.c.kind == kind.value))
+    return {row.owner: row.balance_fen for row in rows}

@@ -7,16 +7,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from server.checker.actors import Actor
+from server.checker.actors import Actor, Process
 from server.checker.history import OUTCOME, History
 from server.checker.leg import Leg
 from server.checker.orders import BillOrder
-from server.checker.world import Payer
+from server.checker.people import Payer
 
 WAITING_MAX: Final = 4
 """Orders a till has at once: three are worked on, as many as the platform checks PINs of one terminal; one waits."""
 AT_ONCE: Final = 3
 LOOK_AGAIN_SECONDS: Final = 0.02
+_NOT_SAID: Final = frozenset({"payer", "terminal", "is_for_relative"})
+"""Of an order: how the checker counts."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -56,8 +58,10 @@ class TillDesk:
 
     def _line(self, order: BillOrder) -> str:
         payer = self.payers[order.payer]
-        said = {key: value for key, value in asdict(order).items() if key not in {"payer", "terminal"}}
+        said = {key: value for key, value in asdict(order).items() if key not in _NOT_SAID}
         said |= {"card_number": payer.card_number, "pin": payer.pin}
+        if order.is_for_relative:
+            said["binding_id"] = payer.binding_id
         if self.die_at:
             said["die_at"], self.die_at = self.die_at, ""
         return json.dumps(said)
@@ -69,18 +73,26 @@ class Cast:
 
     server: Actor
     core: Actor | None
+    database: Process | None
+    """None when it is a file."""
     tills: dict[str, TillDesk]
     legs: dict[str, Leg]
     """By the terminal's name; `core` is the one behind the server."""
 
     @property
     def actors(self) -> dict[str, Actor]:
-        """All processes by name, in the order in which they are started."""
+        """The programs by name, in the order in which they are started."""
         first = [self.core] if self.core else []
         return {actor.name: actor for actor in (*first, self.server, *(desk.actor for desk in self.tills.values()))}
 
+    @property
+    def processes(self) -> dict[str, Process]:
+        """All processes by name, in the order in which they are started: the database first."""
+        first = {self.database.name: self.database} if self.database else {}
+        return {**first, **self.actors}
+
     async def leave(self) -> None:
-        """Stop every process and every leg, last started first."""
+        """Stop every program and every leg, last started first; the database is for whoever has opened it."""
         for actor in reversed(self.actors.values()):
             await actor.stop()
         for leg in self.legs.values():

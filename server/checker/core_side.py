@@ -10,16 +10,16 @@ import httpx
 from sqlalchemy import Engine, select
 
 from server.checker.actors import Actor
+from server.checker.books import Account, InsurerBooking
 from server.checker.history import History
 from server.checker.insurers import InsurerBooks
-from server.checker.judge import Account, InsurerBooking
 from server.checker.leg import Leg
+from server.checker.people import REGION, Payer
 from server.checker.plan import CORE, Fault
-from server.checker.world import REGION, Payer, World
+from server.checker.world import World
 from server.programs import program
 from server.store.tables.fsi import fsi_messages
 
-OPENING_FEN: Final = 10**8
 INSTITUTION: Final = "H33010099001"  # made up
 ASK_SECONDS_MAX: Final = 10.0
 _STANDS: Final = "SETTLED"
@@ -85,14 +85,15 @@ class CoreSide:
         history.note("checker", 0, {"event": "core", "books": str(self.file())})
 
     async def insure(self, payers: Sequence[Payer]) -> None:
-        """Write down whom the core insures: by their cards."""
+        """Write down whom the core insures: by their cards and credentials."""
         lines = []
         for number, payer in enumerate(payers):
             psn_no = f"99{number:016d}"
             self._psn[psn_no] = payer
+            yuan, fen = divmod(payer.account_fen, 100)
             lines.append(
-                f'[[people]]\npsn_no = "{psn_no}"\nregion = "{REGION}"\naccount = "{OPENING_FEN // 100}.00"\n'
-                f'cards = ["{payer.card_number}"]\n'
+                f'[[people]]\npsn_no = "{psn_no}"\nregion = "{REGION}"\naccount = "{yuan}.{fen:02d}"\n'
+                f'cards = ["{payer.card_number}"]\ncredentials = ["{payer.credential}"]\n'
             )
         self._people.write_text("\n".join(lines), encoding="utf-8")
 
@@ -140,8 +141,8 @@ class CoreSide:
             accounts=[
                 Account(
                     person_id=payer.person_id,
-                    opened_with_fen=OPENING_FEN,
-                    holds_fen=OPENING_FEN - spent[payer.person_id],
+                    opened_with_fen=payer.account_fen,
+                    holds_fen=payer.account_fen - spent[payer.person_id],
                 )
                 for payer in payers
             ],

@@ -15,7 +15,13 @@ PAID: Final = "paid"
 ASKING: Final = "asking"
 OUTCOME: Final = "outcome"
 REPEATED: Final = "repeated"
-MONEY_FIELDS: Final = ("total_fen", "pooled_fund_fen", "personal_account_fen")
+MONEY_FIELDS: Final = (
+    "total_fen",
+    "pooled_fund_fen",
+    "personal_account_fen",
+    "electronic_account_fen",
+    "credit_fen",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

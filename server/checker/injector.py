@@ -4,17 +4,17 @@ import asyncio
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from server.checker.actors import Actor
+from server.checker.actors import Actor, Process
 from server.checker.cast import Cast
 from server.checker.history import History
 from server.checker.leg import Trap
-from server.checker.plan import CORE, IN_THE_TERMINAL, ON_THE_WIRE, SERVER, Fault, Kind, Place
+from server.checker.plan import CORE, DATABASE, IN_THE_TERMINAL, ON_THE_WIRE, SERVER, Fault, Kind, Place
 
 LAPSES_AFTER_SECONDS: Final = 5.0
 """A place that nobody came by in this time: the kill strikes where the process happens to be."""
@@ -70,7 +70,7 @@ class Injector:
         self._script: Final = script
         self._over: Final = asyncio.Event()
         self._wanted = set[str]()
-        self._turns: Final = {name: asyncio.Lock() for name in cast.actors}
+        self._turns: Final = {name: asyncio.Lock() for name in cast.processes}
 
     async def play(self, faults: tuple[Fault, ...], *, over: asyncio.Event) -> None:
         """Do each fault at its time, several at once where the plan says so, until the load is over; then end them.
@@ -80,7 +80,7 @@ class Injector:
         """
         self._wanted = {_kind_of(fault.victim) for fault in faults if fault.kind is Kind.KILL}
         doing = set[asyncio.Task[None]]()
-        watching = [asyncio.create_task(self._watch(name, actor)) for name, actor in self._cast.actors.items()]
+        watching = [asyncio.create_task(self._watch(name, each)) for name, each in self._cast.processes.items()]
         try:
             await self._pace(deque(faults), doing, over)
             self._over.set()
@@ -110,18 +110,28 @@ class Injector:
 
     @property
     def _everybody_is_up(self) -> bool:
-        return all(actor.is_up for actor in self._cast.actors.values())
+        return all(process.is_up for process in self._cast.processes.values())
 
-    async def _watch(self, name: str, actor: Actor) -> None:
+    async def _watch(self, name: str, process: Process) -> None:
         """Bring back a process that ended by itself, and count it."""
         while not self._over.is_set():
             await self._pause(LOOK_MS)
-            if actor.is_running or self._turns[name].locked():
+            if process.is_running or self._turns[name].locked():
                 continue
-            async with self._turns[name]:
+            async with self._turn(name):
                 self.struck.died_by_themselves[name] += 1
-                self._history.note(CHECKER, actor.lives, {"event": "died", "victim": name, "why": actor.last_words()})
-                await actor.start()
+                said = {"event": "died", "victim": name, "why": process.last_words()}
+                self._history.note(CHECKER, process.lives, said)
+                await process.start()
+
+    @asynccontextmanager
+    async def _turn(self, victim: str) -> AsyncIterator[None]:
+        """Let nobody else touch a process, nor the server while the database is down: it could not start."""
+        async with AsyncExitStack() as turns:
+            await turns.enter_async_context(self._turns[victim])
+            if victim == DATABASE:
+                await turns.enter_async_context(self._turns[SERVER])
+            yield
 
     async def _do(self, fault: Fault) -> None:
         match fault.kind:
@@ -138,31 +148,32 @@ class Injector:
                 await self._torment(fault)
 
     async def _kill(self, fault: Fault) -> None:
-        actor = self._cast.actors[fault.victim]
-        async with self._turns[fault.victim]:
+        process = self._cast.processes[fault.victim]
+        async with self._turn(fault.victim):
             if self._over.is_set():
                 return
             self._begin(fault)
-            place = await self._strike(fault, actor)
-            await actor.ended()
+            place = await self._strike(fault, process)
+            await process.ended()
             self.struck.kills[_kind_of(fault.victim), place.value] += 1
             self._note(fault, f"killed at {place.value}")
             await self._pause(fault.down_ms)
-            await actor.start()
+            await process.start()
 
-    async def _strike(self, fault: Fault, actor: Actor) -> Place:
+    async def _strike(self, fault: Fault, process: Process) -> Place:
         """Kill at the place; return where it really was."""
         died = asyncio.Event()
         if fault.place is not Place.ANY_INSTANT:
             await self._flowing()
         if fault.place in IN_THE_TERMINAL:
-            self._cast.tills[fault.victim].die_at = fault.place.value
-            watch = asyncio.create_task(_tell(actor, died))
+            desk = self._cast.tills[fault.victim]
+            desk.die_at = fault.place.value
+            watch = asyncio.create_task(_tell(desk.actor, died))
             await self._wait(died)
             watch.cancel()
         elif fault.place in ON_THE_WIRE:
             leg = self._cast.legs[fault.leg]
-            trap = Trap(place=fault.place, call=fault.call, strike=lambda: _kill_after(actor, fault.delay_ms))
+            trap = Trap(place=fault.place, call=fault.call, strike=lambda: _kill_after(process, fault.delay_ms))
             leg.set(trap)
             await self._wait(trap.struck)
             leg.take_away(trap)
@@ -172,7 +183,7 @@ class Injector:
         place = fault.place if died.is_set() else Place.ANY_INSTANT
         if fault.victim in self._cast.tills:
             self._cast.tills[fault.victim].die_at = ""
-        actor.kill()
+        process.kill()
         return place
 
     async def _disturb(self, fault: Fault) -> None:
@@ -268,11 +279,11 @@ async def _tell(actor: Actor, died: asyncio.Event) -> None:
     died.set()
 
 
-def _kill_after(actor: Actor, milliseconds: int) -> None:
+def _kill_after(process: Process, milliseconds: int) -> None:
     if milliseconds:
-        asyncio.get_running_loop().call_later(milliseconds / 1000, actor.kill)
+        asyncio.get_running_loop().call_later(milliseconds / 1000, process.kill)
     else:
-        actor.kill()
+        process.kill()
 
 
 def _size(path: Path) -> int:
@@ -280,4 +291,4 @@ def _size(path: Path) -> int:
 
 
 def _kind_of(victim: str) -> str:
-    return victim if victim in {SERVER, CORE} else "terminal"
+    return victim if victim in {SERVER, CORE, DATABASE} else "terminal"

@@ -9,11 +9,12 @@ from sqlalchemy import Engine
 
 from server.checker.actors import Actor
 from server.checker.audit import read_accounts, read_ledger
+from server.checker.books import Account, InsurerBooking
 from server.checker.history import History
-from server.checker.judge import Account, InsurerBooking
 from server.checker.leg import Leg
+from server.checker.people import Payer
 from server.checker.plan import Fault
-from server.checker.world import Payer, World
+from server.checker.world import World
 
 
 class InsurerSide(Protocol):

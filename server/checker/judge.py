@@ -5,105 +5,22 @@ stands in one table; the rest are sums.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
+from server.checker.beside import (
+    DOUBTFUL,
+    judge_choices,
+    judge_codes,
+    judge_people,
+    judge_pin_free_days,
+    judge_takings,
+    spent_of,
+)
+from server.checker.books import Books, InsurerBooking, OurSettlement
+from server.checker.breaches import Breach, Violation
 from server.checker.history import MONEY_FIELDS, REPEATED, History
-
-
-class Breach(StrEnum):
-    """In which way a run is wrong."""
-
-    LOST = "acknowledged but lost"
-    """A receipt was given out, nobody asked for it back, and one of the books does not have it as paid."""
-    AMOUNT = "other amounts"
-    """Two books have one settlement with different amounts."""
-    TWICE = "charged twice"
-    """One bill, or one transaction, was booked more than once."""
-    GHOST = "ghost booking"
-    """The insurer has a booking that the platform does not have as paid, or nobody asked for."""
-    STILL_BOOKED = "undone but booked"
-    """A terminal was told that it is not paid, and somebody has it as paid."""
-    UNKNOWN_TO_TERMINAL = "paid without the terminal"
-    """The platform has a settlement that no terminal's journal knows."""
-    IN_DOUBT = "in doubt for ever"
-    """After everything was healed, and time enough, somebody still does not know."""
-    SUMS = "sums are wrong"
-    """A posting does not sum to zero, a balance is below it, or an account is not what its bookings make it."""
-    AUDIT = "audit chain broken"
-    REPEATED = "repetition differs"
-    """The same request got another receipt."""
-    OTHERWISE_TOLD = "told otherwise"
-    """The cashier was told one end, and the terminal's own journal has another."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalEntry:
-    """What a terminal's journal says of a transaction in the end."""
-
-    terminal: str
-    bill_number: str
-    total_fen: int
-    state: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OurSettlement:
-    """What the platform's settlements say of it."""
-
-    state: str
-    bill_number: str = ""
-    payer_id: str = ""
-    total_fen: int = 0
-    pooled_fund_fen: int = 0
-    personal_account_fen: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InsurerBooking:
-    """One booking of the insurer's."""
-
-    transaction_id: str
-    stands: bool
-    """Whether it is neither cancelled nor reversed."""
-    pooled_fund_fen: int
-    personal_account_fen: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """One person's account at the insurer."""
-
-    person_id: str
-    opened_with_fen: int
-    holds_fen: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
-    """Everything that was found after the run."""
-
-    journals: Mapping[str, JournalEntry]
-    """By transaction."""
-    settlements: Mapping[str, OurSettlement]
-    """By transaction."""
-    bookings: Sequence[InsurerBooking]
-    accounts: Sequence[Account]
-    wrong_sums: Sequence[str] = ()
-    """What the walks over the books found."""
-    wrong_audit: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One thing that must not be."""
-
-    breach: Breach
-    transaction_id: str = ""
-    bill_number: str = ""
-    details: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -131,13 +48,14 @@ _MAY_BE: Final[Mapping[str, Collection[str]]] = {
 """By a terminal's end state: what the platform may have of it; empty is nothing."""
 _FINAL: Final = frozenset(_MAY_BE)
 _UNDONE: Final = frozenset({"reversed", "cancelled", "refused"})
-_DOUBTFUL: Final = frozenset({"PENDING", "UNKNOWN"})
 
 
 def judge(history: History, books: Books) -> list[Violation]:
     """Return everything that is wrong, worst first."""
     case = _Case(history=history, books=books)
     found = [*_lost(case), *_twice(case), *_disagreements(case), *_insurer(case), *_doubt(case), *_sums(case)]
+    found += [*judge_takings(books), *judge_choices(history), *judge_codes(history, books)]
+    found += [*judge_pin_free_days(books), *judge_people(history, books)]
     found += [*_told(case), *(Violation(breach=Breach.AUDIT, details=finding) for finding in books.wrong_audit)]
     order = list(Breach)
     return sorted(dict.fromkeys(found), key=lambda violation: order.index(violation.breach))
@@ -190,7 +108,7 @@ def _disagreements(case: _Case) -> Iterator[Violation]:
     for transaction_id, entry in case.books.journals.items():
         ours = case.books.settlements.get(transaction_id)
         state = ours.state if ours else ""
-        if entry.state not in _FINAL or state in _DOUBTFUL or state in _MAY_BE[entry.state]:
+        if entry.state not in _FINAL or state in DOUBTFUL or state in _MAY_BE[entry.state]:
             continue
         is_undone = entry.state in _UNDONE and state == "SETTLED"
         yield Violation(
@@ -221,7 +139,7 @@ def _insurer(case: _Case) -> Iterator[Violation]:
             if (booking.pooled_fund_fen, booking.personal_account_fen) != moved:
                 details = f"fund and account {moved} at the platform, other at the insurer: {booking}"
                 yield Violation(breach=Breach.AMOUNT, **names, details=details)
-        if bookings and ours.state != "SETTLED" and ours.state not in _DOUBTFUL:
+        if bookings and ours.state != "SETTLED" and ours.state not in DOUBTFUL:
             undone = ours.state in {"REVERSED", "CANCELLED"}
             breach = Breach.STILL_BOOKED if undone else Breach.GHOST
             yield Violation(breach=breach, **names, details=f"{ours.state} at the platform, booked at the insurer")
@@ -232,7 +150,7 @@ def _insurer(case: _Case) -> Iterator[Violation]:
 
 def _doubt(case: _Case) -> Iterator[Violation]:
     for transaction_id, ours in case.books.settlements.items():
-        if ours.state in _DOUBTFUL:
+        if ours.state in DOUBTFUL:
             names = {"transaction_id": transaction_id, "bill_number": ours.bill_number}
             yield Violation(breach=Breach.IN_DOUBT, **names, details=f"{ours.state} at the platform")
     for transaction_id, entry in case.books.journals.items():
@@ -243,14 +161,13 @@ def _doubt(case: _Case) -> Iterator[Violation]:
 
 def _sums(case: _Case) -> Iterator[Violation]:
     """Nobody's account holds anything but what the settlements left of it."""
-    spent = Counter[str]()
-    for ours in case.books.settlements.values():
-        if ours.state == "SETTLED":
-            spent[ours.payer_id] += ours.personal_account_fen
+    spent = spent_of(case.books.settlements)
     for account in case.books.accounts:
-        wanted = account.opened_with_fen - spent[account.person_id]
+        wanted = account.opened_with_fen - spent[account.person_id, account.pocket]
         if account.holds_fen != wanted:
-            details = f"account of {account.person_id}: {account.holds_fen} fen, the receipts leave {wanted}"
+            details = (
+                f"{account.pocket.value} of {account.person_id}: {account.holds_fen} fen, the receipts leave {wanted}"
+            )
             yield Violation(breach=Breach.SUMS, details=details)
     yield from (Violation(breach=Breach.SUMS, details=finding) for finding in case.books.wrong_sums)
 

@@ -61,6 +61,8 @@ ON_THE_WIRE: Final = (Place.REQUEST_HELD, Place.REQUEST_PASSED, Place.ANSWER_HEL
 IN_THE_TERMINAL: Final = (Place.INTENT_WRITTEN, Place.ANSWER_RECEIVED)
 SERVER: Final = "server"
 CORE: Final = "core"
+DATABASE: Final = "database"
+"""The PostgreSQL of a run, with every process of it."""
 MONEY_CALLS: Final = ("2207", "2208", "2601", "5203", "2206")
 """Of the core: settle, cancel, reverse, query, and the quote; each is weighed by how much hangs on it."""
 _CALL_WEIGHTS: Final = (8, 3, 4, 2, 1)
@@ -80,7 +82,6 @@ _AT_THE_CORE: Final = 0.7
 """Of the server's kills, where there is a core: most of what can be in doubt happens on that side."""
 _GAP_SECONDS: Final = (1.5, 6.5)
 _FIRST_GAP_SECONDS: Final = (1.0, 2.5)
-_FIRST: Final = 3
 _DAY_SECONDS: Final = 86_400
 _CLOCKS_SECONDS: Final = (-3_600, -90, 90, 3_600, 3 * _DAY_SECONDS, -45 * _DAY_SECONDS)
 """Wrong by a little, wrong by a time zone, and so wrong that every id of it is refused."""
@@ -94,7 +95,7 @@ class Fault:
     """From the beginning of the load, on a clock that nearly stands still while somebody is down: see the injector."""
     kind: Kind
     victim: str
-    """`server`, `core`, or a terminal: `till-1`."""
+    """`server`, `core`, `database`, or a terminal: `till-1`."""
     place: Place = Place.ANY_INSTANT
     leg: str = ""
     """The conversation that is listened to or disturbed: a terminal's, or `core` for the one behind the server."""
@@ -118,8 +119,8 @@ class Plan:
     lasting_ms: int
     terminals: int
     has_core: bool
-    can_fill_disk: bool
-    """Whether the server's database is a file of its own."""
+    has_database: bool
+    """Whether the server's database is a process of its own; else it is a file, which can be kept from growing."""
     faults: tuple[Fault, ...]
 
     def as_json(self) -> str:
@@ -140,7 +141,7 @@ def plan_from(text: str) -> Plan:
     return Plan(**said, faults=faults)
 
 
-def make_plan(*, seed: int, lasting: timedelta, terminals: int, has_core: bool, can_fill_disk: bool = True) -> Plan:
+def make_plan(*, seed: int, lasting: timedelta, terminals: int, has_core: bool, has_database: bool = False) -> Plan:
     """Return the plan of a seed.
 
     The first faults kill each kind of process once, so that the shortest run has them all.
@@ -148,26 +149,28 @@ def make_plan(*, seed: int, lasting: timedelta, terminals: int, has_core: bool, 
     lasting_ms = lasting // timedelta(milliseconds=1)
     dice = random.Random(f"{seed}/faults")  # noqa: S311 - repeatable on purpose
     tills = [f"till-{number}" for number in range(1, terminals + 1)]
-    chooser = _Chooser(dice=dice, tills=tills, has_core=has_core, can_fill_disk=can_fill_disk)
-    first = [SERVER, dice.choice(tills), *([CORE] if has_core else [])]
+    chooser = _Chooser(dice=dice, tills=tills, has_core=has_core, has_database=has_database)
+    first = [SERVER, dice.choice(tills), *([CORE] if has_core else []), *([DATABASE] if has_database else [])]
     dice.shuffle(first)
     faults = [
-        chooser.kill(at_ms, first.pop()) if first else chooser.any(at_ms) for at_ms in _instants(dice, lasting_ms)
+        chooser.kill(at_ms, first.pop()) if first else chooser.any(at_ms)
+        for at_ms in _instants(dice, lasting_ms, hurried=len(first))
     ]
     return Plan(
         seed=seed,
         lasting_ms=lasting_ms,
         terminals=terminals,
         has_core=has_core,
-        can_fill_disk=can_fill_disk,
+        has_database=has_database,
         faults=tuple(faults),
     )
 
 
-def _instants(dice: random.Random, lasting_ms: int) -> Iterator[int]:
+def _instants(dice: random.Random, lasting_ms: int, *, hurried: int) -> Iterator[int]:
+    """Yield when something goes wrong; the first ones come sooner."""
     at = 0.0
     for number in count():
-        at += dice.uniform(*(_FIRST_GAP_SECONDS if number < _FIRST else _GAP_SECONDS))
+        at += dice.uniform(*(_FIRST_GAP_SECONDS if number < hurried else _GAP_SECONDS))
         if at * 1000 >= lasting_ms:
             return
         yield round(at * 1000)
@@ -180,7 +183,7 @@ class _Chooser:
     dice: random.Random
     tills: Sequence[str]
     has_core: bool
-    can_fill_disk: bool
+    has_database: bool
 
     def any(self, at_ms: int) -> Fault:
         """Return a fault of any kind: seven in ten are kills."""
@@ -188,6 +191,8 @@ class _Chooser:
             victims, weights = [SERVER, self.dice.choice(self.tills)], [3, 5]
             if self.has_core:
                 victims, weights = [*victims, CORE], [*weights, 4]
+            if self.has_database:
+                victims, weights = [*victims, DATABASE], [*weights, 3]
             return self.kill(at_ms, self.dice.choices(victims, weights)[0])
         kinds = [Kind.RESTART, Kind.FREEZE, Kind.CUT, Kind.BLACK_HOLE, Kind.LATE, Kind.DISK_FULL, Kind.CLOCK]
         if self.has_core:
@@ -203,6 +208,9 @@ class _Chooser:
             leg = dice.choice(self.tills)
         elif victim in self.tills:
             places += IN_THE_TERMINAL
+        elif victim == DATABASE:  # while the server works on a call, or on what the core has just told it
+            leg = CORE if self.has_core and dice.randrange(2) else dice.choice(self.tills)
+            places = [Place.ANY_INSTANT, *([Place.ANSWER_PASSED if leg == CORE else Place.REQUEST_PASSED] * 3)]
         place = dice.choice(places)
         on_core = leg == CORE and place in ON_THE_WIRE
         return Fault(
@@ -231,7 +239,7 @@ class _Chooser:
                 leg, value = dice.choice(legs), dice.randrange(50, 1_500) if kind is Kind.LATE else 0
                 return Fault(at_ms=at_ms, kind=kind, victim=leg, leg=leg, lasting_ms=lasting_ms, value=value)
             case Kind.DISK_FULL:
-                full = [process for process in processes if self.can_fill_disk or process != SERVER]
+                full = [process for process in processes if not (self.has_database and process == SERVER)]
                 return Fault(at_ms=at_ms, kind=kind, victim=dice.choice(full), lasting_ms=lasting_ms)
             case Kind.CLOCK:
                 value = dice.choice(_CLOCKS_SECONDS)

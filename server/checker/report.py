@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from server.checker.books import Books, Pocket
+from server.checker.breaches import Violation
 from server.checker.history import Happening, History
-from server.checker.judge import Books, Violation
 from server.checker.plan import Plan
 
 HAPPENINGS_SHOWN: Final = 40
@@ -45,6 +46,8 @@ class Report:
     """What the cashiers were told, by the first word."""
     reasons: dict[str, int] = field(default_factory=dict)
     """Why not, where a reason was given."""
+    paid_with: dict[str, int] = field(default_factory=dict)
+    """Receipts by what was shown, and by what paid of them; one receipt may count several times."""
     resolved_late: int = 0
     """Transactions that were in doubt at a terminal and ended later."""
     kills: int = 0
@@ -85,6 +88,7 @@ def filled(report: Report, history: History, books: Books, violations: Sequence[
     report.reasons = dict(
         Counter(str(said.what["reason"]) for said in history.said("outcome") if said.what.get("reason"))
     )
+    report.paid_with = dict(_paid_with(history))
     report.resolved_late = sum(1 for said in history.said("outcome") if said.what.get("late"))
     report.bookings = len(books.bookings)
     report.versions = _versions()
@@ -121,6 +125,7 @@ def show(report: Report, out: Console) -> None:
         f" {report.seconds:.0f} s of load, healed after {report.healed_after_seconds:.1f} s",
         "settlements": f"{report.settlements} ({_counts(report.states)}); {report.acknowledged} receipts handed out,"
         f" {report.resolved_late} doubts ended late",
+        "paid with": _counts(report.paid_with),
         "orders": f"{report.orders}; first word to the cashier: {_counts(report.outcomes)}",
         "kills": f"{report.kills} ({_counts(report.kills_by_process)})",
         "at": _counts(report.kills_by_place),
@@ -143,6 +148,17 @@ def show(report: Report, out: Console) -> None:
     out.print(verdict)
     if report.kept:
         out.print(f"Everything is kept in {report.kept}: plan, history, logs, databases.", markup=False)
+
+
+def _paid_with(history: History) -> Counter[str]:
+    counted = Counter[str]()
+    for paid in history.acknowledged().values():
+        order = history.orders[str(paid.what["bill_number"])]
+        counted[order.by] += 1
+        counted["for a relative"] += order.is_for_relative
+        for pocket, name in ((Pocket.ELECTRONIC, "electronic_account_fen"), (Pocket.CREDIT, "credit_fen")):
+            counted[pocket.value] += bool(paid.what.get(name))
+    return +counted
 
 
 def _shown(happening: Happening) -> str:

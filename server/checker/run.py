@@ -11,18 +11,21 @@ from typing import Any, Final
 
 from sqlalchemy import Engine
 
-from server.checker.actors import Actor
+from server.checker.actors import Actor, Process
 from server.checker.audit import is_in_doubt, read_journal, read_settlements, walk
+from server.checker.books import Books, Household
 from server.checker.cast import AT_ONCE, Cast, TillDesk
 from server.checker.history import History
 from server.checker.injector import Injector, give_up
 from server.checker.insurers import InsurerSide
-from server.checker.judge import Books, judge
+from server.checker.judge import judge
 from server.checker.leg import Leg
 from server.checker.orders import orders
+from server.checker.people import Payer
 from server.checker.plan import CORE, SERVER, Plan
+from server.checker.pockets import read_pin_free_days, read_pockets, read_takings, read_used_codes
 from server.checker.report import Report, command_of, filled
-from server.checker.world import Payer, Till, World, enroll_command
+from server.checker.world import Till, World, enroll_command
 from server.programs import StepFailedError, environment, program
 from server.store import open_engine
 
@@ -40,7 +43,16 @@ Tell = Callable[[str, float, int, int], None]
 class Run:
     """One run of the checker."""
 
-    def __init__(self, world: World, plan: Plan, side: InsurerSide, *, database: str, tell: Tell) -> None:
+    def __init__(
+        self,
+        world: World,
+        plan: Plan,
+        side: InsurerSide,
+        *,
+        database: str,
+        tell: Tell,
+        postgres: Process | None = None,
+    ) -> None:
         """Take what it works with.
 
         Args:
@@ -49,12 +61,14 @@ class Run:
             side: who insures.
             database: its name, for the report.
             tell: told how it goes.
+            postgres: the database's process, running; None when it is a file.
         """
         self._world: Final = world
         self._plan: Final = plan
         self._side: Final = side
         self._database: Final = database
         self._tell: Final = tell
+        self._postgres: Final = postgres
         self._history: Final = History(file=world.folder / "history.jsonl")
         self._engine: Engine | None = None
 
@@ -135,7 +149,7 @@ class Run:
         )
         desks = {till.name: self._desk(till, legs[till.name], payers) for till in tills}
         every = {**legs, CORE: self._side.leg} if self._side.leg is not None else {**legs}
-        return Cast(server=server, core=self._side.core, tills=desks, legs=every)
+        return Cast(server=server, core=self._side.core, database=self._postgres, tills=desks, legs=every)
 
     def _desk(self, till: Till, leg: Leg, payers: list[Payer]) -> TillDesk:
         desk: TillDesk
@@ -153,7 +167,8 @@ class Run:
             log=self._world.folder / f"{till.name}.log",
             on_line=lambda said: desk.heard(said),  # noqa: PLW0108 - the desk is made below, with this very actor
         )
-        bills = orders(seed=self._plan.seed, terminal=till.name, payers=range(len(payers)))
+        with_relative = {number for number, payer in enumerate(payers) if payer.binding_id}
+        bills = orders(seed=self._plan.seed, terminal=till.name, payers=range(len(payers)), with_relative=with_relative)
         desk = TillDesk(actor=actor, leg=leg, state=till.state, bills=bills, payers=payers, history=self._history)
         return desk
 
@@ -199,9 +214,9 @@ class Run:
         await self._side.misbehave(None)
         for leg in cast.legs.values():
             leg.heal()
-        for actor in cast.actors.values():
-            if not actor.is_running:
-                await actor.start()
+        for process in cast.processes.values():
+            if not process.is_running:
+                await process.start()
         with suppress(TimeoutError):
             async with asyncio.timeout(HEALED_WITHIN.total_seconds()):
                 await asyncio.gather(self._undoubted(), *(self._closed(desk) for desk in cast.tills.values()))
@@ -228,7 +243,9 @@ class Run:
         insurer = await self._side.books(engine, payers)
         journals = [await asyncio.to_thread(read_journal, name, desk.state) for name, desk in cast.tills.items()]
         with engine.connect() as connection:
-            settlements = read_settlements(connection)
+            settlements, takings = read_settlements(connection), read_takings(connection)
+            pockets, codes = read_pockets(connection, payers), read_used_codes(connection)
+            pin_free_days = read_pin_free_days(connection)
         wrong_sums, wrong_audit = await asyncio.gather(
             asyncio.to_thread(walk, "ledger", self._world.env), asyncio.to_thread(walk, "audit", self._world.env)
         )
@@ -236,7 +253,11 @@ class Run:
             journals={key: entry for journal in journals for key, entry in journal.items()},
             settlements=settlements,
             bookings=insurer.bookings,
-            accounts=insurer.accounts,
+            accounts=[*insurer.accounts, *pockets],
+            takings=takings,
+            used_codes=codes,
+            pin_free_days=pin_free_days,
+            households=[Household(person_id=payer.person_id, relative_id=payer.relative_id) for payer in payers],
             wrong_sums=[*wrong_sums, *insurer.wrong],
             wrong_audit=wrong_audit,
         )
@@ -261,4 +282,4 @@ class Run:
         report.kills_by_place = {f"{process}/{place}": count for (process, place), count in struck.kills.items()}
         report.faults = dict(struck.faults)
         report.died_by_themselves = dict(struck.died_by_themselves)
-        report.lives = {actor.name: actor.lives for actor in cast.actors.values()}
+        report.lives = {process.name: process.lives for process in cast.processes.values()}

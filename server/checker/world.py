@@ -1,7 +1,6 @@
 """Where does a run take place? In an empty folder: keys, an authority, people with cards, terminals, made up for it."""
 
 import os
-import random
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,20 +12,14 @@ from typing import Final
 from sqlalchemy import Connection
 
 from device_registry import Authority, SiteKind, TerminalClass
+from server.checker.people import ACTOR, REGION, Crowd, Payer
 from server.config import Config, load_config
-from server.credentials.identity import checksum
 from server.issuing import certificate_lifetimes, issuing_keys
 from server.keyring import make_keys
 from server.programs import environment, program
-from server.settlement.ledger import Account, AccountKind
 from server.wiring import Domain, build_domain
 
-ACTOR: Final = "operator:checker"
-REGION: Final = "330100"
-FUND_FEN: Final = 10**12
-ACCOUNT_FEN: Final = 10**8
 PAYERS_PER_TERMINAL: Final = 12
-NAME: Final = "何冬"  # made up, as all are
 MAKER: Final = "Checker Works"
 
 
@@ -35,16 +28,6 @@ class InsurerChoice(StrEnum):
 
     LOCAL = "local"
     FSI = "fsi"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payer:
-    """One of the run's people."""
-
-    person_id: str
-    id_number: str
-    card_number: str
-    pin: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,31 +102,12 @@ class World:
         domain = build_domain(self.config)
         try:
             with domain.engine.begin() as connection:
-                payers = self._people(domain, connection, seed=seed, count=PAYERS_PER_TERMINAL * len(terminals))
+                crowd = Crowd(domain=domain, seed=seed, with_relatives=self.insurer is InsurerChoice.LOCAL)
+                payers = crowd.enter(connection, count=PAYERS_PER_TERMINAL * len(terminals))
                 tills = [self._terminal(domain, connection, name) for name in terminals]
         finally:
             domain.engine.dispose()
         return payers, tills
-
-    def _people(self, domain: Domain, connection: Connection, *, seed: int, count: int) -> list[Payer]:
-        dice = random.Random(f"{seed}/people")  # noqa: S311 - made-up people, the same ones for a seed
-        pin = f"{dice.randrange(270_001, 279_999, 2)}"
-        domain.ledger.fund(
-            connection, Account(AccountKind.POOLED_FUND, REGION), amount_fen=FUND_FEN, reference="checker"
-        )
-        return [self._person(domain, connection, number, pin) for number in range(count)]
-
-    @staticmethod
-    def _person(domain: Domain, connection: Connection, number: int, pin: str) -> Payer:
-        body = f"99000019700101{number:03d}"
-        payer_id, card_number = body + checksum(body), f"CHECK{number:07d}"
-        person = domain.people.add(
-            connection, name=NAME, id_number=payer_id, region=REGION, card_number=card_number, pin=pin, template=None,
-            actor=ACTOR,
-        )  # fmt: skip
-        account = Account(AccountKind.PERSON, person.person_id)
-        domain.ledger.fund(connection, account, amount_fen=ACCOUNT_FEN, reference=f"opening:{person.person_id}")
-        return Payer(person_id=person.person_id, id_number=payer_id, card_number=card_number, pin=pin)
 
     def _terminal(self, domain: Domain, connection: Connection, name: str) -> Till:
         site = domain.registry.add_site(

@@ -66,10 +66,10 @@ def check(
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CommandError(f"{keep} is not empty.", next="Name a new folder.", code=ExitCode.USAGE)
     lasting, has_core = timedelta(minutes=minutes), insurer is InsurerChoice.FSI
-    can_fill_disk = database is DatabaseChoice.SQLITE
-    plan = make_plan(seed=seed, lasting=lasting, terminals=terminals, has_core=has_core, can_fill_disk=can_fill_disk)
+    has_database = database is DatabaseChoice.POSTGRESQL
+    plan = make_plan(seed=seed, lasting=lasting, terminals=terminals, has_core=has_core, has_database=has_database)
     if plan_file is not None:
-        plan = _read(plan_file, has_core=has_core)
+        plan = _read(plan_file, has_core=has_core, has_database=has_database)
     models_dir = session_of(context).config.models_dir
     report = _run(plan, models_dir, database=database, insurer=insurer, keep=keep, quiet=as_json)
     if report_file is not None:
@@ -82,7 +82,7 @@ def check(
         raise typer.Exit(ExitCode.REFUSED)
 
 
-def _read(path: Path, *, has_core: bool) -> Plan:
+def _read(path: Path, *, has_core: bool, has_database: bool) -> Plan:
     try:
         plan = plan_from(path.read_text(encoding="utf-8"))
     except (ValueError, KeyError, TypeError) as error:
@@ -91,6 +91,11 @@ def _read(path: Path, *, has_core: bool) -> Plan:
         insurer = InsurerChoice.FSI if plan.has_core else InsurerChoice.LOCAL
         raise CommandError(
             "That plan is for another insurer.", next=f"Add --insurer {insurer.value}.", code=ExitCode.USAGE
+        )
+    if plan.has_database != has_database:
+        choice = DatabaseChoice.POSTGRESQL if plan.has_database else DatabaseChoice.SQLITE
+        raise CommandError(
+            "That plan is for another database.", next=f"Add --database {choice.value}.", code=ExitCode.USAGE
         )
     return plan
 
@@ -102,9 +107,10 @@ def _run(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     is_of_interest = keep is not None
     try:
-        with throwaway_postgresql(wanted=database is DatabaseChoice.POSTGRESQL) as url, _progress(quiet=quiet) as tell:
+        with throwaway_postgresql(wanted=plan.has_database) as postgres, _progress(quiet=quiet) as tell:
+            url = postgres.url if postgres is not None else ""
             world = World(folder=folder, models_dir=models_dir, insurer=insurer, database_url=url)
-            run = Run(world, plan, _side(world, plan), database=database.value, tell=tell)
+            run = Run(world, plan, _side(world, plan), database=database.value, tell=tell, postgres=postgres)
             report = asyncio.run(_interruptible(run))
         is_of_interest |= not report.is_sound
     except StepFailedError as error:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -102,11 +103,14 @@ Handlers = Mapping[str, Callable[[bytes, Any], Awaitable[bytes]]]
 
 
 @asynccontextmanager
-async def a_server(service: str, handlers: Handlers) -> AsyncIterator[grpc.aio.Channel]:
-    """Run a real gRPC server with these methods on a free port; yield a channel to it."""
+async def a_server(
+    service: str, handlers: Handlers, *, beside: Mapping[str, Handlers] = MappingProxyType({})
+) -> AsyncIterator[grpc.aio.Channel]:
+    """Run a real gRPC server with these methods, and other services beside, on a free port; yield a channel to it."""
     server = grpc.aio.server()
-    methods = {name: grpc.unary_unary_rpc_method_handler(handler) for name, handler in handlers.items()}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
+    for name, of_it in {service: handlers, **beside}.items():
+        methods = {method: grpc.unary_unary_rpc_method_handler(handler) for method, handler in of_it.items()}
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, methods),))
     async with channel_to(server) as channel:
         yield channel
 

@@ -7,16 +7,16 @@ from itertools import islice
 import pytest
 
 from server.checker.orders import orders
-from server.checker.plan import CORE, IN_THE_TERMINAL, ON_THE_WIRE, SERVER, Kind, Plan, make_plan, plan_from
+from server.checker.plan import CORE, DATABASE, IN_THE_TERMINAL, ON_THE_WIRE, SERVER, Kind, Plan, make_plan, plan_from
 
 
-def a_plan(seed: int = 7, *, minutes: float = 30, has_core: bool = True, can_fill_disk: bool = True) -> Plan:
+def a_plan(seed: int = 7, *, minutes: float = 30, has_core: bool = True, has_database: bool = False) -> Plan:
     return make_plan(
         seed=seed,
         lasting=timedelta(minutes=minutes),
         terminals=3,
         has_core=has_core,
-        can_fill_disk=can_fill_disk,
+        has_database=has_database,
     )
 
 
@@ -51,10 +51,22 @@ def test_half_an_hour_has_two_hundred_kills_and_every_kind_of_fault_at_every_pla
     assert {("till", place) for place in IN_THE_TERMINAL} <= places
 
 
-def test_without_a_core_nothing_is_done_to_one_and_a_foreign_database_is_not_filled() -> None:
-    faults = a_plan(has_core=False, can_fill_disk=False).faults
+def test_without_a_core_nothing_is_done_to_one_and_without_a_database_process_neither() -> None:
+    faults = a_plan(has_core=False).faults
 
-    assert CORE not in {fault.victim for fault in faults} | {fault.leg for fault in faults}
+    assert not {CORE, DATABASE} & ({fault.victim for fault in faults} | {fault.leg for fault in faults})
+
+
+@pytest.mark.parametrize("has_core", [True, False])
+def test_a_database_process_is_killed_among_the_first_and_while_the_server_works_but_not_filled(
+    *, has_core: bool
+) -> None:
+    faults = a_plan(has_core=has_core, has_database=True).faults
+    kills = [fault for fault in faults if fault.victim == DATABASE]
+
+    assert DATABASE in {fault.victim for fault in faults[: 4 if has_core else 3]}
+    assert {fault.kind for fault in kills} == {Kind.KILL}
+    assert {fault.leg for fault in kills if fault.delay_ms} >= ({CORE} if has_core else {"till-1"})
     assert SERVER not in {fault.victim for fault in faults if fault.kind is Kind.DISK_FULL}
 
 
@@ -66,3 +78,13 @@ def test_the_bills_of_a_terminal_follow_from_the_seed_and_have_a_number_each() -
     assert len({order.bill_number for order in first}) == 400
     assert set(Counter(order.then for order in first)) == {"keep", "repeat", "cancel", "reverse", "overtake"}
     assert all(0 <= order.not_covered_fen <= order.total_fen for order in first)
+
+
+def test_bills_are_paid_in_every_way_and_half_of_them_by_few() -> None:
+    first = list(islice(orders(seed=3, terminal="till-1", payers=range(36), with_relative={0, 2}), 1_000))
+    channels = {tuple(part.partition(":")[0] for part in order.self_pay.split(",")) for order in first}
+
+    assert channels == {("",), ("electronic",), ("credit",), ("electronic", "credit"), ("credit", "electronic")}
+    assert {order.by for order in first} == {"card", "code"}
+    assert {order.payer for order in first if order.is_for_relative} == {0, 2}
+    assert sum(order.payer < 9 for order in first) > 500
