@@ -188,6 +188,7 @@ class World:
             amount_limit_fen=50_000,
             pin_free_limit_fen=50_000,
             staff_may_confirm=False,
+            proves_holder=True,
         )
         transaction_id = str(uuid7())
         bill = Bill(

@@ -46,6 +46,7 @@ from server.credentials.activation import Credentials
 from server.credentials.assertion import Assertions
 from server.credentials.codes import DynamicCodes
 from server.credentials.family import FamilyAccounts
+from server.credentials.guardians import Guardians
 from server.credentials.people import People
 from server.credentials.staff import StaffAssertions
 from server.faces.practitioners import Practitioners
@@ -115,6 +116,7 @@ class Domain:
     credentials: Credentials
     codes: DynamicCodes
     family: FamilyAccounts
+    guardians: Guardians
     practitioners: Practitioners
     ledger: Ledger
     insurer: Insurer
@@ -256,6 +258,7 @@ def build_domain(config: Config, *, now: Callable[[], datetime] = utc_now) -> Do
             now=now, signing_key=keys.assertion, key_id="assertion", lifetime=config.credential.code_lifetime
         ),
         family=FamilyAccounts(now=now, zone=ZoneInfo(config.settlement.time_zone), audit=audit),
+        guardians=Guardians(now=now, audit=audit),
         practitioners=Practitioners(
             now=now,
             index_key=keys.people_index,

@@ -73,7 +73,10 @@ _ROWS: dict[type[Exception], Answer] = {
     credentials.RequestReusedError: _row(
         ALREADY_EXISTS, "This request id belongs to another request. Make a new one.", field="request_id"
     ),
-    credentials.PersonNotInRegisterError: _row(FAILED_PRECONDITION, "Name and ID number do not agree in the register."),
+    credentials.PersonNotInRegisterError: _row(
+        FAILED_PRECONDITION,
+        "Name, ID number and kinship do not agree in the register. A child is bound by a guardian whom it names.",
+    ),
     credentials.RegisterUnavailableError: _row(
         UNAVAILABLE, "The register of people cannot be asked now. Try again.", retry_after=timedelta(seconds=5)
     ),

@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from server.commands import person_benefits, person_credentials, person_forget, person_import, person_keys, person_sites
+from server.commands import (
+    person_benefits,
+    person_credentials,
+    person_family,
+    person_forget,
+    person_import,
+    person_keys,
+    person_sites,
+)
 from server.commands.domain import contribute, open_domain, reading
 from server.commands.mistakes import CommandError, ExitCode
 from server.commands.options import Json
@@ -16,6 +24,7 @@ from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
 
 app = typer.Typer(name="person", help="Insured people.", no_args_is_help=True, add_completion=False)
 person_credentials.add_to(app)
+person_family.add_to(app)
 person_forget.add_to(app)
 person_keys.add_to(app)
 person_import.add_to(app)
@@ -48,6 +57,9 @@ def add(
     site_id: Annotated[
         str | None, typer.Option("--site", help="Id of a site where they may be found by face alone.")
     ] = None,
+    guardians: Annotated[
+        list[str] | None, typer.Option("--guardian", help="Id of a child's guardian; once for each of them.")
+    ] = None,
     balance_fen: Annotated[
         int,
         typer.Option("--balance-fen", min=0, max=CONTRIBUTION_FEN_MAX, help="Opening balance of the personal account."),
@@ -64,6 +76,15 @@ def add(
                 connection, name=name, id_number=id_number, region=region, card_number=card_number, pin=pin,
                 template=template, actor=session.actor, phone=phone, site_id=site_id,
             )  # fmt: skip
+            for guardian_id in guardians or ():
+                person_family.record_guardian(
+                    domain,
+                    connection,
+                    person.person_id,
+                    guardian_id,
+                    actor=session.actor,
+                    reason="added with the child",
+                )
             account = Account(AccountKind.PERSON, person.person_id)
             domain.ledger.open_accounts(connection, [account])
             if balance_fen:
@@ -93,16 +114,19 @@ def show(
         person = domain.people.get(connection, person_id)
         has_face = person is not None and domain.people.template(connection, person_id) is not None
         balance = domain.ledger.balance(connection, Account(AccountKind.PERSON, person_id))
+        guardians = domain.guardians.of(connection, person_id)
     if person is None:
         raise CommandError("No person has this id.", next="Ids are printed by `shualian person add`.")
     if as_json:
-        print_json({**plain(person), "balance_fen": balance, "face": has_face})
+        print_json({**plain(person), "balance_fen": balance, "face": has_face, "guardians": guardians})
         return
     out = console()
     out.print(
         f"[bold]{person.masked_name}[/] ({person.masked_id_number}), region {person.region}, id {person.person_id}"
     )
     out.print(f"Face template: {'yes' if has_face else 'no'}; account: {yuan(balance)}")
+    if guardians:
+        out.print(f"Guardians: {', '.join(guardians)}")
 
 
 def _pin(pin_file: Path | None) -> str | None:

@@ -21,7 +21,8 @@ def register_sim(
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where it answers, on this machine; port 0: any.")
     ] = "127.0.0.1:0",
     people: Annotated[
-        Path | None, typer.Option("--people", help="TOML file with [[people]]: id_number, name, region, portrait.")
+        Path | None,
+        typer.Option("--people", help="TOML file with [[people]]: id_number, name, region, portrait, guardians."),
     ] = None,
     script: Annotated[
         Path | None,

@@ -142,13 +142,22 @@ class Credentials:
         Raises:
             CredentialNotActiveError: the person never had one.
         """
-        every = self.of(connection, person_id)
-        if not every:
+        row = connection.execute(_ACTIVE, {"person": person_id}).one_or_none()
+        if row is not None:  # the active one by its state: ids are ordered by clocks, and clocks are set back
+            dies = CredentialState.ENDED
+            return self._end(connection, _from(row), dies, actor=actor, request_id=request_id, reason=reason)
+        return self.ended_at(connection, person_id)
+
+    def ended_at(self, connection: Connection, person_id: str) -> datetime:
+        """Return when a credential of the person last died.
+
+        Raises:
+            CredentialNotActiveError: none ever did.
+        """
+        ended = [credential.ended_at for credential in self.of(connection, person_id) if credential.ended_at]
+        if not ended:
             raise CredentialNotActiveError
-        newest = every[0]
-        if newest.ended_at is not None:
-            return newest.ended_at
-        return self._end(connection, newest, CredentialState.ENDED, actor=actor, request_id=request_id, reason=reason)
+        return max(ended)
 
     def token_of(self, connection: Connection, person_id: str) -> str:
         """Return what names the person's active credential to a remote insurer: 40 hex digits, which tell nobody else.

@@ -35,6 +35,7 @@ _USE: Final = Prepared(
         _table.amount_limit_fen == bindparam("limit_fen"),
         _table.pin_free_limit_fen == bindparam("pin_free_fen"),
         _table.staff_may_confirm == bindparam("staff"),
+        _table.proves_holder == bindparam("proves_holder"),
         _table.expires_at > bindparam("now"),
         _table.used_at.is_(None),
     )
@@ -58,6 +59,8 @@ class AssertionClaims:
     """Above this amount it pays only with a PIN beside it; 0: always."""
     staff_may_confirm: bool
     """A practitioner may confirm in the place of the PIN."""
+    proves_holder: bool
+    """It also does something to a credential: the face reached the full threshold, and somebody had moved."""
     issued_at: datetime
     expires_at: datetime
 
@@ -98,6 +101,7 @@ class Assertions:
         amount_limit_fen: int,
         pin_free_limit_fen: int,
         staff_may_confirm: bool,
+        proves_holder: bool,
     ) -> IssuedAssertion:
         """Make an assertion; it is good once this transaction commits. One per session, the database sees to that."""
         issued_at, expires_at = self._book.lifetime_from_now()
@@ -111,6 +115,7 @@ class Assertions:
             amount_limit_fen=amount_limit_fen,
             pin_free_limit_fen=pin_free_limit_fen,
             staff_may_confirm=staff_may_confirm,
+            proves_holder=proves_holder,
             issued_at=issued_at,
             expires_at=expires_at,
         )
@@ -171,6 +176,7 @@ class Assertions:
             limit_fen=claims.amount_limit_fen,
             pin_free_fen=claims.pin_free_limit_fen,
             staff=claims.staff_may_confirm,
+            proves_holder=claims.proves_holder,
             now=self._now(),
             transaction=transaction_id,
         )
@@ -185,6 +191,7 @@ class Assertions:
                 "limit_fen": claims.amount_limit_fen,
                 "pin_free_fen": claims.pin_free_limit_fen,
                 "staff": claims.staff_may_confirm,
+                "holder": claims.proves_holder,
             },
         )
 
@@ -192,7 +199,8 @@ class Assertions:
 def _claims_from(payload: Mapping[str, Any]) -> AssertionClaims:
     """Return the claims of a payload whose signature holds, so that a platform of ours wrote it.
 
-    One that is a release older says nothing of PIN and staff: its assertion pays with the PIN alone, as its row says.
+    One that is a release older says nothing of PIN, staff and holder: its assertion pays with the PIN alone, and does
+    nothing else, as its row says.
 
     Raises:
         AssertionInvalidError: it is no assertion all the same.
@@ -204,6 +212,7 @@ def _claims_from(payload: Mapping[str, Any]) -> AssertionClaims:
             amount_limit_fen=payload["limit_fen"],
             pin_free_limit_fen=payload.get("pin_free_fen", 0),
             staff_may_confirm=payload.get("staff", False),
+            proves_holder=payload.get("holder", False),
         )
     except (KeyError, TypeError) as error:
         raise AssertionInvalidError from error

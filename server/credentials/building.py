@@ -52,7 +52,8 @@ def register_room(
     """
     settings = domain.config.register
     if settings.kind is RegisterKind.LOCAL:
-        return RegisterRoom(register=LocalRegister(unit_of_work=unit_of_work, people=domain.people), close=_nothing)
+        ours = LocalRegister(unit_of_work=unit_of_work, people=domain.people, guardians=domain.guardians)
+        return RegisterRoom(register=ours, close=_nothing)
 
     def asked(result: str, seconds: float) -> None:
         metrics.register_questions.labels(result).inc()
@@ -64,6 +65,7 @@ def register_room(
         executor=workers,
         at_once_max=settings.at_once_max,
         within=settings.timeout,
+        answer_after=settings.answer_after,
         on_asked=asked,
     )
     return RegisterRoom(register=register, close=register.close)

@@ -188,7 +188,8 @@ class CredentialDesk:
         proven = await self._holders.read(caller, proof, action="end")
 
         def work(connection: Connection) -> datetime:
-            self._holders.use_up(connection, proven)
+            if not self._holders.use_up(connection, proven):  # late, perhaps: it must not end what came after
+                return self._credentials.ended_at(connection, proven.person_id)
             return self._credentials.end(
                 connection,
                 proven.person_id,

@@ -163,7 +163,7 @@ class RequestReusedError(CredentialError):
 
 
 class PersonNotInRegisterError(CredentialError):
-    """Name and ID number do not agree with the register, or nobody has them; which of them is not told."""
+    """Name, ID number and kinship do not agree with the register, or nobody has them; which of them is not told."""
 
     reason: ClassVar[str] = "PERSON_NOT_IN_REGISTER"
 

@@ -130,6 +130,17 @@ class FamilyAccounts:
         now = self._now()
         return [binding for binding in bindings if binding.holds(now)]
 
+    def around(self, connection: Connection, person_id: str) -> list[Binding]:
+        """Return the bindings that hold now and in which somebody pays or is treated, oldest first."""
+        theirs = (_table.holder_id == person_id) | (_table.relative_id == person_id)
+        rows = connection.execute(
+            select(family_bindings)
+            .where(theirs, _table.ended_at.is_(None))
+            .order_by(_table.bound_at, _table.binding_id)
+        )
+        now = self._now()
+        return [binding for binding in map(_from, rows) if binding.holds(now)]
+
     def relative_of(self, connection: Connection, binding_id: str, *, holder_id: str) -> str:
         """Return who is treated under a binding, if it is this holder's and still holds.
 
@@ -152,19 +163,42 @@ class FamilyAccounts:
         binding = self.get(connection, binding_id)
         if binding is None or person_id not in {binding.holder_id, binding.relative_id}:
             raise BindingUnknownError
+        return self.end(connection, binding_id, actor=actor, request_id=request_id)
+
+    def end(
+        self, connection: Connection, binding_id: str, *, actor: str, request_id: str = "", reason: str = ""
+    ) -> datetime:
+        """End a binding, whoever asks; return since when it is ended, now or earlier.
+
+        Raises:
+            BindingUnknownError: there is none.
+        """
+        binding = self.get(connection, binding_id)
+        if binding is None:
+            raise BindingUnknownError
         if binding.ended_at is not None:
             return binding.ended_at
         ended_at = self._now()
         connection.execute(update(family_bindings).where(_table.binding_id == binding_id).values(ended_at=ended_at))
-        self._note(connection, "family.unbound", binding, actor=actor, request_id=request_id)
+        self._note(connection, "family.unbound", binding, actor=actor, request_id=request_id, reason=reason)
         return ended_at
 
-    def _note(self, connection: Connection, action: str, binding: Binding, *, actor: str, request_id: str) -> None:
+    def _note(
+        self,
+        connection: Connection,
+        action: str,
+        binding: Binding,
+        *,
+        actor: str,
+        request_id: str,
+        reason: str = "",
+    ) -> None:
         self._audit.append(
             connection,
             actor=actor,
             action=action,
             subject=binding.binding_id,
+            reason=reason,
             request_id=request_id,
             details={"holder_id": binding.holder_id, "relative_id": binding.relative_id},
         )

@@ -21,7 +21,7 @@ from server.store.tables.people import face_assertions
 from server.store.unit_of_work import UnitOfWork
 
 ISSUE_CODE: Final = "issue_code"
-"""The action for which also a face counts that never pays alone."""
+"""The action for which also a face counts that never pays without a PIN."""
 _PROVING_PURPOSES: Final = frozenset({"PURPOSE_VERIFY", "PURPOSE_IDENTIFY"})
 
 
@@ -73,7 +73,7 @@ class HolderProofs:
             claims = self._assertions.verify(proof.assertion)
             if claims.terminal_id != caller.terminal_id or claims.purpose not in _PROVING_PURPOSES:
                 raise AssertionForeignError
-            if action != ISSUE_CODE and _may_be_a_picture(claims):
+            if not _proves_for(action, claims):
                 raise AssertionForeignError
             return Proven(person_id=claims.person_id, proof_id=_proof_id(action, claims.assertion_id), claims=claims)
         holder = await self._unit_of_work.read(
@@ -82,8 +82,11 @@ class HolderProofs:
         person_id = await self._pins.verify_cardholder(holder, proof.pin, terminal_id=caller.terminal_id)
         return Proven(person_id=person_id, proof_id=str(uuid7()), claims=None)
 
-    def use_up(self, connection: Connection, proven: Proven) -> None:
+    def use_up(self, connection: Connection, proven: Proven) -> bool:
         """Use the face assertion up, if it was one; takes hold when the transaction commits.
+
+        Returns:
+            Whether it was unused; False for the repetition of an action that is done.
 
         Raises:
             AssertionUsedError: it has paid, or proven something else.
@@ -91,7 +94,7 @@ class HolderProofs:
         """
         claims = proven.claims
         if claims is None:
-            return
+            return True
         try:
             self._assertions.redeem(
                 connection,
@@ -106,14 +109,17 @@ class HolderProofs:
             )
             if connection.scalar(used_for) != proven.proof_id:
                 raise
+            return False
+        return True
 
 
-def _may_be_a_picture(claims: AssertionClaims) -> bool:
-    """Return whether nobody moved: a face that is good only with a PIN or a practitioner beside it.
+def _proves_for(action: str, claims: AssertionClaims) -> bool:
+    """Return whether a face is enough for an action beside which nothing else is asked.
 
-    A code of it asks for the PIN as well; to end a credential or to bind somebody nothing else is asked.
+    A face that was compared for a small bill may be somebody's who looks a little like them, and one that was not asked
+    to move may be a picture. Where it pays nothing without a PIN, a code of it asks for the PIN as well.
     """
-    return claims.staff_may_confirm and claims.pin_free_limit_fen == 0
+    return claims.proves_holder or (action == ISSUE_CODE and claims.pin_free_limit_fen == 0)
 
 
 def _proof_id(action: str, assertion_id: str) -> str:

@@ -11,7 +11,6 @@ from server.caller import Caller
 from server.credentials.activation import Credentials
 from server.credentials.desk import Relative, relative_from
 from server.credentials.errors import (
-    AssertionForeignError,
     AssertionUsedError,
     BindingUnknownError,
     PersonNotInRegisterError,
@@ -123,9 +122,10 @@ class FamilyDesk:
         if seen is not None:
             return seen
         action = f"bind:{request.request_id}"
+        is_child = not self._family.needs_own_face(id_number_from_text(wish.id_number))
         holder = await self._holders.read(caller, wish.holder, action=action)
-        relative = await self._relative_here(caller, wish, action=action)
-        registered = await self._registered(caller, wish)
+        relative = await self._relative_here(caller, wish, action=action, is_child=is_child)
+        registered = await self._registered(caller, wish, guardian_id=holder.person_id if is_child else None)
 
         def work(connection: Connection) -> Relative:
             known = self._told_again(connection, request)
@@ -135,13 +135,13 @@ class FamilyDesk:
             relative_id = self._known_here(connection, caller, registered)
             if relative is not None:
                 self._holders.use_up(connection, relative)
-                if relative.person_id != relative_id:
-                    raise AssertionForeignError
+                if relative.person_id != relative_id:  # said as if the register did not know them: it must not tell
+                    raise PersonNotInRegisterError
             binding = self._family.bind(
                 connection,
                 credential=self._credentials.active(connection, holder.person_id),
                 relative_id=relative_id,
-                good_until=self._family.grown_up_at(registered.id_number) if relative is None else None,
+                good_until=self._family.grown_up_at(registered.id_number) if is_child else None,
                 actor=f"terminal:{caller.terminal_id}",
                 request_id=caller.request_id,
             )
@@ -152,18 +152,18 @@ class FamilyDesk:
         self._wrong.take_back(caller.terminal_id)
         return bound
 
-    async def _registered(self, caller: Caller, wish: Wish) -> Registered:
+    async def _registered(self, caller: Caller, wish: Wish, *, guardian_id: str | None) -> Registered:
         """Return the relative as the register has them; counted as a wrong question until they are bound.
 
         Raises:
-            PersonNotInRegisterError: it has nobody like that.
+            PersonNotInRegisterError: it has nobody like that, or names the holder as no guardian of theirs.
             RegisterTriesSpentError: too many such claims came from this terminal.
         """
         if wait := self._wrong.wait(caller.terminal_id):
             raise RegisterTriesSpentError(retry_after=wait)
         self._wrong.note(caller.terminal_id)  # before it is asked, or many questions at once pass the bound together
         try:
-            found = await self._register.find(id_number=wish.id_number, name=wish.name, with_face=False)
+            found = await self._asked(wish, guardian_id)
         except RegisterUnavailableError:
             self._wrong.take_back(caller.terminal_id)
             raise
@@ -171,8 +171,15 @@ class FamilyDesk:
             raise PersonNotInRegisterError
         return found
 
-    async def _relative_here(self, caller: Caller, wish: Wish, *, action: str) -> Proven | None:
-        """Return the relative's own proof; None for a child, whose guardian's is enough.
+    async def _asked(self, wish: Wish, guardian_id: str | None) -> Registered | None:
+        """Ask the register once, about a child together with who says to be the guardian."""
+        if guardian_id is None:
+            return await self._register.find(id_number=wish.id_number, name=wish.name, with_face=False)
+        guardian = await self._unit_of_work.read(lambda connection: self._people.identity(connection, guardian_id))
+        return await self._register.find_ward(id_number=wish.id_number, name=wish.name, guardian=guardian)
+
+    async def _relative_here(self, caller: Caller, wish: Wish, *, action: str, is_child: bool) -> Proven | None:
+        """Return the relative's own proof; None for a child who shows none: the guardian's is enough, and needed.
 
         The register is not asked yet: whoever did not come is not looked up.
 
@@ -181,7 +188,7 @@ class FamilyDesk:
         """
         if wish.relative_assertion:
             return await self._holders.read(caller, ByFace(assertion=wish.relative_assertion), action=action)
-        if self._family.needs_own_face(id_number_from_text(wish.id_number)):
+        if not is_child:
             raise RelativeFaceMissingError
         return None
 

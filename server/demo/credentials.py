@@ -50,7 +50,7 @@ def family(stage: Stage) -> Told:
         raise StepFailedError("the receipt does not say who paid for whom")
     return Told(
         line=f"{receipt['payer']} paid {yuan(receipt['total_fen'])} for {receipt['patient']}, a child",
-        notes=["bound on the guardian's word; from sixteen on they would show their own face"],
+        notes=["bound on the word of the guardian in the register; from sixteen on they would show their own face"],
         details={"receipt_id": receipt["receipt_id"], "payer": receipt["payer"], "patient": receipt["patient"]},
     )
 
@@ -59,7 +59,7 @@ def _come_back(stage: Stage) -> dict[str, Answer]:
     """Activate, have a code made, pay with it twice, bind a child, pay for it: one after the other, as one person."""
     adding = stage.meanwhile(
         stage.platform, "person", "add", "--name", CHILD_NAME, "--id-number", CHILD_ID_NUMBER, "--region", REGION,
-        "--no-pin",
+        "--no-pin", "--guardian", stage.known["person_id"],
     )  # fmt: skip
     program = at_the_window(stage, "activate", "--cannot-move", face=PERSON)
     _, done = program.wait_for("activated", within=SECONDS_MAX)

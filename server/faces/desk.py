@@ -174,7 +174,15 @@ class FaceDesk:
             also(connection)
             if not is_them:
                 return decision, None
-            return decision, self._issued(connection, caller, session_id, start, claimant=claimant, limits=limits)
+            return decision, self._issued(
+                connection,
+                caller,
+                session_id,
+                start,
+                claimant=claimant,
+                limits=limits,
+                proves_holder=rule.proves_holder(verdict.assurance),
+            )
 
         decision, issued = await self._unit_of_work.write(write)
         if issued is None:
@@ -221,10 +229,12 @@ class FaceDesk:
 
     async def _to_activate(self, id_number: str, name: str) -> Claimant:
         registered = await self._register.find(id_number=id_number, name=name, with_face=True)
-        if registered is None:
-            return Claimant()
 
         def work(connection: Connection) -> Claimant:
+            """Look for them among our people, also for nobody: how long it takes must not tell which."""
+            if registered is None:
+                self._people.id_by_number(connection, id_number)
+                return Claimant()
             person_id = known_person(connection, self._people, registered)
             person = None if person_id is None else self._people.get(connection, person_id)
             return Claimant(person=person, template=registered.template, registered=registered)
@@ -245,6 +255,7 @@ class FaceDesk:
         *,
         claimant: Claimant,
         limits: Limits,
+        proves_holder: bool,
     ) -> IssuedAssertion | None:
         if claimant.practitioner is not None:
             return self._staff_assertions.issue(
@@ -270,6 +281,7 @@ class FaceDesk:
             amount_limit_fen=limits.amount_limit_fen,
             pin_free_limit_fen=limits.pin_free_limit_fen,
             staff_may_confirm=limits.staff_may_confirm,
+            proves_holder=proves_holder,
         )
 
     def _to_be_activated(

@@ -181,12 +181,18 @@ class SessionRule:
     """Cosine that the face must reach."""
     required: frozenset[Modality]
     """What the camera had to promise, and did; where one of several was enough, what it promised."""
+    is_strict: bool
+    """Whether that is the full threshold."""
     cannot_move: bool
     by_standing: Mapping[Standing, Limits]
 
     def limits(self, assurance: Assurance) -> Limits:
         """Return what a face that was found to be alive with this assurance is good for."""
         return self.by_standing[_standing(assurance, cannot_move=self.cannot_move)]
+
+    def proves_holder(self, assurance: Assurance) -> bool:
+        """Return whether such a face does something to a credential, too: it was alike enough, and no picture."""
+        return self.is_strict and _standing(assurance, cannot_move=self.cannot_move) not in UNMOVED
 
 
 class FaceRules:
@@ -266,6 +272,7 @@ class FaceRules:
             similarity_min=self._similarity[band.similarity],
             required=_required(band.needs, beside),
             cannot_move=cannot_move,
+            is_strict=band.similarity is Similarity.TO_PAY,
             by_standing={standing: limits.within(reach) for standing, limits in rules.limits.items()},
         )
 
@@ -283,6 +290,7 @@ class FaceRules:
             similarity_min=self._similarity[Similarity.TO_PAY],
             required=frozenset({Modality.DEPTH}) if cannot_move else frozenset(),
             cannot_move=cannot_move,
+            is_strict=True,
             by_standing=dict.fromkeys(Standing, NOTHING),
         )
 

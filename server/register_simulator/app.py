@@ -66,14 +66,32 @@ async def _answered(register: SimulatedRegister, question: Mapping[str, Any]) ->
         await asyncio.sleep(script.delay_ms / 1000)
     if script.mode is Mode.DOWN:
         return JSONResponse({"error": "down"}, status_code=503)
-    person = register.find(id_number=str(question.get("id_number")), name=str(question.get("name")))
+    person, guardian = _asked_for(register, question)
     if person is not None and script.mode is Mode.OTHER_PERSON:
         person = register.somebody_but(person)
-    told = {"agrees": False} if person is None else _told(person, with_face=question.get("with_face") is True)
+    told: dict[str, Any] = (
+        {"agrees": False} if person is None else _told(person, with_face=question.get("with_face") is True)
+    )
+    if person is not None and guardian is not None:
+        told["guardian"] = guardian
     text = json.dumps(told, ensure_ascii=False)
     if script.mode is Mode.GARBLED:
         text = text[: len(text) // 2]
     return Response(text, media_type="application/json")
+
+
+def _asked_for(
+    register: SimulatedRegister, question: Mapping[str, Any]
+) -> tuple[SimulatedPerson | None, dict[str, str] | None]:
+    """Return who is asked for, and their guardian if one was named; nobody when the two do not belong together."""
+    person = register.find(id_number=str(question.get("id_number")), name=str(question.get("name")))
+    named = question.get("guardian")
+    if person is None or named is None:
+        return person, None
+    if not isinstance(named, dict):
+        raise SimulatorInputError("a guardian has id_number and name")
+    guardian = {key: str(named.get(key)) for key in ("id_number", "name")}
+    return (person, guardian) if register.is_guardian(person, **guardian) else (None, None)
 
 
 def _told(person: SimulatedPerson, *, with_face: bool) -> dict[str, Any]:

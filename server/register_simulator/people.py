@@ -4,7 +4,7 @@ import base64
 import binascii
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,8 @@ class SimulatedPerson:
     region: str
     former_id_numbers: tuple[str, ...] = field(default=(), repr=False)
     portrait: bytes | None = field(default=None, repr=False)
+    guardians: tuple[str, ...] = field(default=(), repr=False)
+    """ID numbers of those who may speak for them while they are a child."""
 
     @property
     def born(self) -> str:
@@ -80,19 +82,18 @@ class SimulatedRegister:
         for former in person.former_id_numbers:
             known = known or self._people.pop(former, None)
         if person.portrait is None and known is not None:  # a change of name leaves the portrait as it is
-            person = SimulatedPerson(
-                id_number=person.id_number,
-                name=person.name,
-                region=person.region,
-                former_id_numbers=person.former_id_numbers or known.former_id_numbers,
-                portrait=known.portrait,
-            )
+            numbers = person.former_id_numbers or known.former_id_numbers
+            person = replace(person, former_id_numbers=numbers, portrait=known.portrait)
         self._people[person.id_number] = person
 
     def find(self, *, id_number: str, name: str) -> SimulatedPerson | None:
         """Return who has both."""
         found = self._people.get(id_number)
         return found if found is not None and found.name == name else None
+
+    def is_guardian(self, child: SimulatedPerson, *, id_number: str, name: str) -> bool:
+        """Return whether somebody who has both is a guardian of this child."""
+        return id_number in child.guardians and self.find(id_number=id_number, name=name) is not None
 
     def somebody_but(self, person: SimulatedPerson) -> SimulatedPerson | None:
         """Return anybody else."""
@@ -137,12 +138,20 @@ def person_from(table: Mapping[str, Any], *, folder: Path | None) -> SimulatedPe
     try:
         number, name, region = (str(table[key]) for key in ("id_number", "name", "region"))
         former = tuple(str(each) for each in table.get("former_id_numbers", ()))
+        guardians = tuple(str(each) for each in table.get("guardians", ()))
         portrait = _portrait(table, folder)
     except (AttributeError, KeyError, TypeError, OSError, binascii.Error) as error:
         raise SimulatorInputError("a person has id_number, name, region, perhaps a portrait that is there") from error
     if not number.startswith("99"):
         raise SimulatorInputError("people of a simulator are made up: their ID numbers begin with 99")
-    return SimulatedPerson(id_number=number, name=name, region=region, former_id_numbers=former, portrait=portrait)
+    return SimulatedPerson(
+        id_number=number,
+        name=name,
+        region=region,
+        former_id_numbers=former,
+        portrait=portrait,
+        guardians=guardians,
+    )
 
 
 def _portrait(table: Mapping[str, Any], folder: Path | None) -> bytes | None:

@@ -45,6 +45,8 @@ class RegisterSettings:
     """Certificates, PEM, by which the register is known; the system's own when empty."""
     timeout: Annotated[timedelta, Between(100 * _MS, 30 * _S)] = 3 * _S
     """How long one question may take, connecting and answer each; a person stands there."""
+    answer_after: Annotated[timedelta, Between(0 * _S, 10 * _S)] = 1 * _S
+    """What it says of who is to be activated is acted on no sooner, so that the time does not tell whom it knows."""
     at_once_max: Annotated[int, Between(1, 256)] = 16
     """Questions under way at once; one more is refused."""
 

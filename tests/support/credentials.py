@@ -16,8 +16,10 @@ from server.credentials.activating import ActivationAssertions
 from server.credentials.assertion import AssertionClaims
 from server.credentials.desk import Activation, CodeLimits, CredentialDesk, Relative, limits_of
 from server.credentials.errors import RegisterUnavailableError
+from server.credentials.guardians import Guardians
 from server.credentials.holder import ByCard, ByFace, HolderProofs
 from server.credentials.identity import birth_date_of, checksum
+from server.credentials.people import Identity
 from server.credentials.register import Register, Registered
 from server.credentials.register.local import LocalRegister
 from server.credentials.relatives import FamilyDesk, Wish
@@ -51,10 +53,12 @@ def registered(
 
 
 class RegisterInMemory:
-    """A register elsewhere that knows whom a test has put in."""
+    """A register elsewhere that knows whom a test has put in; everybody is everybody's guardian until one is named."""
 
     def __init__(self, *people: Registered) -> None:
         self.people = list(people)
+        self.guardians: dict[str, set[str]] = {}
+        """ID numbers of the guardians of a child, by its own."""
         self.is_down = False
 
     async def find(self, *, id_number: str, name: str, with_face: bool) -> Registered | None:
@@ -63,6 +67,12 @@ class RegisterInMemory:
             raise RegisterUnavailableError
         del with_face
         return next((who for who in self.people if (who.id_number, who.name) == (id_number, name)), None)
+
+    async def find_ward(self, *, id_number: str, name: str, guardian: Identity) -> Registered | None:
+        """Return the child who has both, if this is their guardian; see the port."""
+        child = await self.find(id_number=id_number, name=name, with_face=False)
+        is_theirs = guardian.id_number in self.guardians.get(id_number, {guardian.id_number})
+        return child if is_theirs else None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,6 +193,11 @@ def a_credential_window(
             credentials=money.credentials,
             family=money.family,
             holders=holders,
-            register=register or LocalRegister(unit_of_work=money.unit_of_work, people=money.people),
+            register=register
+            or LocalRegister(
+                unit_of_work=money.unit_of_work,
+                people=money.people,
+                guardians=Guardians(now=money.clock.now, audit=money.audit),
+            ),
         ),
     )

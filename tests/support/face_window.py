@@ -23,6 +23,7 @@ from server import convert
 from server.caller import Caller
 from server.credentials import Assertions, InsuredPerson, People
 from server.credentials.activating import ActivationAssertions
+from server.credentials.guardians import Guardians
 from server.credentials.register import Register
 from server.credentials.register.local import LocalRegister
 from server.credentials.staff import StaffAssertions
@@ -168,7 +169,10 @@ async def a_window(database: Database, *, register: Register | None = None) -> A
                 assertions=Assertions(now=clock.now, signing_key=key, key_id="test", lifetime=lifetime),
                 staff_assertions=staff_assertions_,
                 activations=activations,
-                register=register or LocalRegister(unit_of_work=unit_of_work, people=people),
+                register=register
+                or LocalRegister(
+                    unit_of_work=unit_of_work, people=people, guardians=Guardians(now=clock.now, audit=audit)
+                ),
                 audit=audit,
                 now=clock.now,
                 consent=ConsentBounds(

@@ -127,6 +127,7 @@ class Money:
         amount_limit_fen: int = 5_000_000,
         pin_free_limit_fen: int = 50_000,
         staff_may_confirm: bool = False,
+        proves_holder: bool = True,
         pin: str | None = None,
         staff_assertion: str | None = None,
         terminal_id: str | None = None,
@@ -146,6 +147,7 @@ class Money:
                 amount_limit_fen=amount_limit_fen,
                 pin_free_limit_fen=pin_free_limit_fen,
                 staff_may_confirm=staff_may_confirm,
+                proves_holder=proves_holder,
             )
         )
         return FaceAuthorization(assertion=issued.token, pin=pin, staff_assertion=staff_assertion)

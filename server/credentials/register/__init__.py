@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from face_pipeline.frames import Template
+    from server.credentials.people import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,5 +39,16 @@ class Register(Protocol):
         Raises:
             IdNumberInvalidError, NameInvalidError: wrong form.
             RegisterUnavailableError: no answer, or none that makes sense (I10).
+        """
+        ...
+
+    async def find_ward(self, *, id_number: str, name: str, guardian: "Identity") -> Registered | None:
+        """Return the child with this number and this name, if somebody is their guardian.
+
+        None does not tell whether it is the number, the name or the guardian that is wrong, nor does the time it takes.
+
+        Raises:
+            IdNumberInvalidError, NameInvalidError: wrong form.
+            RegisterUnavailableError: as above; also when it does not say whether they are the guardian.
         """
         ...

@@ -7,7 +7,7 @@ speaks to the real one. A portrait becomes a template here and is dropped: it is
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from datetime import date, timedelta
 from time import perf_counter
@@ -22,6 +22,7 @@ from server.credentials.register import Registered
 
 if TYPE_CHECKING:
     from face_pipeline.frames import Template
+    from server.credentials.people import Identity
 
 log = structlog.get_logger()
 
@@ -45,7 +46,9 @@ class HttpRegister:
         executor: Executor,
         at_once_max: int,
         within: timedelta,
+        answer_after: timedelta,
         on_asked: Callable[[str, float], None] = lambda _result, _seconds: None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Take what it asks with.
 
@@ -55,14 +58,18 @@ class HttpRegister:
             executor: where that is done.
             at_once_max: questions under way at once (I11); one more is refused.
             within: how long one question may take, all in all: an answer that drips is none.
+            answer_after: whether a face has somebody to be compared with is told no sooner: a portrait takes its time.
             on_asked: told of each question, FOUND, NOT_FOUND or UNAVAILABLE, and how many seconds it took.
+            pause: waits that many seconds.
         """
         self._client: Final = client
         self._enroll: Final = enroll
         self._executor: Final = executor
         self._places = at_once_max
         self._within: Final = within
+        self._answer_after: Final = answer_after.total_seconds()
         self._on_asked: Final = on_asked
+        self._pause: Final = pause
 
     async def close(self) -> None:
         """Close the connections."""
@@ -70,18 +77,39 @@ class HttpRegister:
 
     async def find(self, *, id_number: str, name: str, with_face: bool) -> Registered | None:
         """Return who has both; see the port."""
+        began = perf_counter()
+        found, portrait = await self._found(id_number, name, with_face=with_face, guardian=None)
+        if not with_face:
+            return found
+        if found is not None and portrait is not None:
+            found = await self._with_template(found, portrait)
+        await self._pause(max(0.0, began + self._answer_after - perf_counter()))
+        return found
+
+    async def find_ward(self, *, id_number: str, name: str, guardian: "Identity") -> Registered | None:
+        """Return the child who has both, if the register says that this is their guardian; see the port."""
+        found, _ = await self._found(id_number, name, with_face=False, guardian=guardian)
+        return found
+
+    async def _found(
+        self, id_number: str, name: str, *, with_face: bool, guardian: "Identity | None"
+    ) -> tuple[Registered | None, bytes | None]:
         number, name = id_number_from_text(id_number), name_from_text(name)
+        question: dict[str, object] = {"id_number": number, "name": name, "with_face": with_face}
+        said = None if guardian is None else {"id_number": guardian.id_number, "name": guardian.name}
+        if said is not None:
+            question["guardian"] = said
         began = perf_counter()
         try:
-            answer = await self._asked({"id_number": number, "name": name, "with_face": with_face})
+            answer = await self._asked(question)
             found, portrait = _read(answer, number=number, name=name)
+            if found is not None:
+                _check_guardian(answer, said)
         except RegisterUnavailableError:
             self._on_asked("UNAVAILABLE", perf_counter() - began)
             raise
         self._on_asked("FOUND" if found else "NOT_FOUND", perf_counter() - began)
-        if found is None or portrait is None or not with_face:
-            return found
-        return await self._with_template(found, portrait)
+        return found, portrait
 
     async def _asked(self, question: dict[str, object]) -> Any:  # noqa: ANN401 - JSON, read with care right after
         if self._places < 1:
@@ -134,6 +162,19 @@ class HttpRegister:
             former_id_numbers=found.former_id_numbers,
             template=template,
         )
+
+
+def _check_guardian(answer: Any, said: Mapping[str, str] | None) -> None:  # noqa: ANN401 - JSON, read by `_read`
+    """Refuse an answer that does not name the guardian it was asked about.
+
+    A register that knows nothing of guardians says of everybody that name and number agree.
+
+    Raises:
+        RegisterUnavailableError: it names nobody, or somebody else.
+    """
+    if said is not None and answer.get("guardian") != said:
+        log.warning("register_unavailable", kind="guardian")
+        raise RegisterUnavailableError
 
 
 def _read(answer: Any, *, number: str, name: str) -> tuple[Registered | None, bytes | None]:  # noqa: ANN401 - JSON

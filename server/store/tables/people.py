@@ -1,4 +1,4 @@
-"""Insured people, their cards and PINs, what they agreed to, and what their faces were good for."""
+"""Insured people, their cards, PINs and guardians, what they agreed to, and what their faces were good for."""
 
 from sqlalchemy import (
     BigInteger,
@@ -45,6 +45,15 @@ person_pins = Table(
     Column("locked_until", UtcTime),
 )
 
+person_guardians = Table(
+    "person_guardians",
+    metadata,
+    Column("child_id", Uuid, ForeignKey("insured_people.person_id"), primary_key=True),
+    Column("guardian_id", Uuid, ForeignKey("insured_people.person_id"), primary_key=True),
+    Column("recorded_at", UtcTime, nullable=False),
+    CheckConstraint("child_id <> guardian_id", name="nobody_is_their_own_guardian"),
+)
+
 consents = Table(
     "consents",
     metadata,
@@ -74,6 +83,8 @@ face_assertions = Table(
     # A replica of the release before leaves these two out: its assertions pay with a PIN alone.
     Column("pin_free_limit_fen", BigInteger, nullable=False, server_default="0"),
     Column("staff_may_confirm", Boolean, nullable=False, server_default=text("false")),
+    # As above: a face of that release pays, and does nothing to a credential.
+    Column("proves_holder", Boolean, nullable=False, server_default=text("false")),
     Column("issued_at", UtcTime, nullable=False),
     Column("expires_at", UtcTime, nullable=False),
     Column("used_at", UtcTime),

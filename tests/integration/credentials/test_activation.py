@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from server.credentials.errors import (
     ActivationOvertakenError,
@@ -198,3 +198,35 @@ async def test_ending_is_safe_to_repeat(window: CredentialWindow) -> None:
     assert await window.desk.end(window.caller, proof) == ended_at
     with pytest.raises(AssertionUsedError):
         await window.relatives.list(window.caller, proof)
+
+
+async def test_an_end_that_is_sent_again_does_not_end_the_credential_that_came_after(window: CredentialWindow) -> None:
+    who = registered(template=a_template())
+    await window.activated(who)
+    people = window.money.people
+    person_id = await window.money.unit_of_work.read(lambda c: people.id_by_number(c, who.id_number))
+    person = await window.money.unit_of_work.read(lambda c: people.get(c, person_id or ""))
+    proof = await window.a_proof(person)
+    ended_at = await window.desk.end(window.caller, proof)
+    window.money.clock.advance(timedelta(seconds=30))
+    await window.activated(who)
+
+    assert await window.desk.end(window.caller, proof) == ended_at
+    assert await window.desk.issue_code(window.caller, await window.a_proof(person))
+
+
+async def test_the_active_credential_is_ended_also_when_a_dead_one_seems_newer(raced: CredentialWindow) -> None:
+    """Ids are ordered by the clocks of those who made them, and a clock may have been ahead."""
+    money, ahead = raced.money, "ffffffff-ffff-7fff-bfff-ffffffffffff"
+    dead = {"credential_id": ahead, "person_id": money.person.person_id, "state": "ENDED", "identity_digest": b"0" * 32}
+    at = money.clock.now() - timedelta(days=1)
+    await money.unit_of_work.write(
+        lambda connection: connection.execute(insert(credentials).values(**dead, activated_at=at, ended_at=at))
+    )
+
+    ended_at = await raced.desk.end(raced.caller, await raced.a_proof())
+
+    assert ended_at == money.clock.now()
+    with pytest.raises(CredentialNotActiveError):
+        await raced.desk.issue_code(raced.caller, await raced.a_proof())
+    assert await raced.desk.end(raced.caller, await raced.a_proof()) == ended_at

@@ -58,6 +58,7 @@ def an_assertion(bench: CredentialsBench, connection: Connection, *, session_id:
         amount_limit_fen=50_000,
         pin_free_limit_fen=20_000,
         staff_may_confirm=True,
+        proves_holder=True,
         **HERE,
     ).token
 
@@ -173,8 +174,9 @@ def test_i04_an_assertion_is_good_at_its_own_terminal_and_business_alone(
         {"amount_limit_fen": 50_001},
         {"pin_free_limit_fen": 20_001},
         {"staff_may_confirm": False},
+        {"proves_holder": False},
     ],
-    ids=["person", "session", "purpose", "limit", "pin-free", "staff"],
+    ids=["person", "session", "purpose", "limit", "pin-free", "staff", "holder"],
 )
 def test_i04_claims_that_differ_from_what_was_decided_pay_nothing(
     engine: Engine, bench: CredentialsBench, change: dict[str, Any]
@@ -188,7 +190,7 @@ def test_i04_claims_that_differ_from_what_was_decided_pay_nothing(
 
 
 def test_an_assertion_of_the_release_before_pays_with_the_pin_alone(engine: Engine, bench: CredentialsBench) -> None:
-    """A replica that is not renewed yet says nothing of PIN and staff, neither in the token nor in the row."""
+    """A replica that is not renewed yet says nothing of PIN, staff and holder, neither in the token nor in the row."""
     tokens = Tokens(signing_key=bench.signing_key, key_id=KEY_ID, token_type="face-assertion+jwt")
     with engine.begin() as connection:
         now = bench.clock.now().replace(microsecond=0)
@@ -211,7 +213,7 @@ def test_an_assertion_of_the_release_before_pays_with_the_pin_alone(engine: Engi
         claims = bench.assertions.check(connection, token, **HERE)
         bench.assertions.redeem(connection, claims, transaction_id="tx-1", **HERE)
 
-    assert (claims.pin_free_limit_fen, claims.staff_may_confirm) == (0, False)
+    assert (claims.pin_free_limit_fen, claims.staff_may_confirm, claims.proves_holder) == (0, False, False)
 
 
 def test_i12_who_knows_all_about_a_person_but_has_no_decision_pays_nothing(

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
@@ -22,6 +22,8 @@ from starlette.routing import Route
 from face_pipeline.errors import FrameUndecodableError
 from face_pipeline.frames import Template
 from server.credentials.errors import IdNumberInvalidError, RegisterUnavailableError
+from server.credentials.people import Identity
+from server.credentials.register import Registered
 from server.credentials.register.http import ANSWER_BYTES_MAX, PATH, HttpRegister
 from server.register_simulator.app import application
 from server.register_simulator.people import Mode, Script, SimulatedPerson, SimulatedRegister
@@ -51,7 +53,14 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 @asynccontextmanager
 async def asking(
-    register: SimulatedRegister, executor: ThreadPoolExecutor, *, token: str = "", bears: str = "", at_once_max: int = 4
+    register: SimulatedRegister,
+    executor: ThreadPoolExecutor,
+    *,
+    token: str = "",
+    bears: str = "",
+    at_once_max: int = 4,
+    answer_after: timedelta = timedelta(),
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[HttpRegister]:
     """Serve a register on loopback, and return the port that asks it."""
     async with served(application(register, token=token)) as address:
@@ -62,6 +71,8 @@ async def asking(
             executor=executor,
             at_once_max=at_once_max,
             within=timedelta(seconds=1),
+            answer_after=answer_after,
+            pause=pause,
         )
         try:
             yield asks
@@ -105,13 +116,70 @@ async def test_a_changed_name_or_number_is_told_with_the_number_of_before(execut
     assert gone is None
 
 
+GUARDIAN = Identity(id_number=NUMBER, name="沈知秋")
+XI = SimulatedPerson(
+    id_number=an_id_number_of(date(2018, 6, 1)), name="沈溪", region="330100", guardians=(GUARDIAN.id_number,)
+)
+
+
+async def test_a_child_is_found_for_its_guardian_and_for_nobody_else(executor: ThreadPoolExecutor) -> None:
+    simulated = SimulatedRegister((SHEN, LU, XI))
+    async with asking(simulated, executor) as register:
+
+        async def ward(guardian: Identity, **changes: str) -> Registered | None:
+            asked = {"id_number": XI.id_number, "name": XI.name, **changes}
+            return await register.find_ward(**asked, guardian=guardian)
+
+        found = await ward(GUARDIAN)
+        refused = [
+            await ward(Identity(id_number=OTHER, name="陆望舒")),  # somebody, and not theirs
+            await ward(Identity(id_number=NUMBER, name="陆望舒")),  # the right number under another name
+            await ward(GUARDIAN, name="沈小溪"),
+            await ward(GUARDIAN, id_number=OTHER, name="陆望舒"),  # not a child of theirs
+        ]
+
+    assert found is not None
+    assert (found.id_number, found.template) == (XI.id_number, None)
+    assert refused == [None] * 4
+    assert simulated.questions == 5  # each is one question, whatever is wrong
+
+
+@pytest.mark.parametrize("said", [None, {"id_number": OTHER, "name": "陆望舒"}, True])
+async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_for_nobody(
+    executor: ThreadPoolExecutor, said: object
+) -> None:
+    """As one does that knows nothing of guardians, and says of everybody that name and number agree."""
+    person = {"id_number": XI.id_number, "name": XI.name, "born": XI.born, "region": XI.region}
+    answer = {"agrees": True, "person": person} | ({} if said is None else {"guardian": said})
+
+    async def find(_request: Request) -> Response:
+        return Response(json.dumps(answer), media_type="application/json")
+
+    async with served(Starlette(routes=[Route(PATH, find, methods=["POST"])])) as address:
+        register = HttpRegister(
+            client=httpx.AsyncClient(base_url=f"http://{address}", trust_env=False),
+            enroll=enroll,
+            executor=executor,
+            at_once_max=1,
+            within=timedelta(seconds=30),
+            answer_after=timedelta(),
+        )
+        try:
+            with pytest.raises(RegisterUnavailableError):
+                await register.find_ward(id_number=XI.id_number, name=XI.name, guardian=GUARDIAN)
+        finally:
+            await register.close()
+
+
 @pytest.mark.parametrize("mode", [Mode.DOWN, Mode.GARBLED, Mode.OTHER_PERSON, Mode.SLOW])
 async def test_i10_down_slow_garbled_or_about_somebody_else_vouches_for_nobody(
     executor: ThreadPoolExecutor, mode: Mode
 ) -> None:
-    async with asking(SimulatedRegister((SHEN, LU), Script(mode=mode, delay_ms=5_000)), executor) as register:
+    async with asking(SimulatedRegister((SHEN, LU, XI), Script(mode=mode, delay_ms=5_000)), executor) as register:
         with pytest.raises(RegisterUnavailableError):
             await register.find(id_number=NUMBER, name="沈知秋", with_face=True)
+        with pytest.raises(RegisterUnavailableError):
+            await register.find_ward(id_number=XI.id_number, name=XI.name, guardian=GUARDIAN)
 
 
 async def test_i10_nobody_there_and_a_refused_token_vouch_for_nobody(executor: ThreadPoolExecutor) -> None:
@@ -127,6 +195,7 @@ async def test_i10_nobody_there_and_a_refused_token_vouch_for_nobody(executor: T
         executor=executor,
         at_once_max=1,
         within=timedelta(seconds=1),
+        answer_after=timedelta(),
     )
     with pytest.raises(RegisterUnavailableError) as refused:
         await gone.find(id_number=NUMBER, name="沈知秋", with_face=False)
@@ -162,6 +231,7 @@ async def test_i11_an_answer_that_unpacks_to_more_than_it_is_vouches_for_nobody(
             executor=executor,
             at_once_max=1,
             within=timedelta(seconds=30),
+            answer_after=timedelta(),
         )
         tracemalloc.start()
         with pytest.raises(RegisterUnavailableError):
@@ -172,6 +242,23 @@ async def test_i11_an_answer_that_unpacks_to_more_than_it_is_vouches_for_nobody(
 
     assert encodings == ["identity"]
     assert most < ANSWER_BYTES_MAX
+
+
+async def test_i09_who_is_known_is_told_no_sooner_than_who_is_not(executor: ThreadPoolExecutor) -> None:
+    """A portrait takes its time to come and to be looked at, and a terminal could measure that."""
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    hour = timedelta(hours=1)
+    async with asking(SimulatedRegister((SHEN, LU, XI)), executor, answer_after=hour, pause=pause) as register:
+        for number, name in ((NUMBER, "沈知秋"), (OTHER, "陆望舒"), (NUMBER, "别人"), (XI.id_number, "别人")):
+            await register.find(id_number=number, name=name, with_face=True)
+        await register.find(id_number=NUMBER, name="沈知秋", with_face=False)
+
+    assert len(paused) == 4  # with portrait, without, and twice nobody; of no face nothing is told
+    assert all(hour.total_seconds() - 60 < seconds < hour.total_seconds() for seconds in paused)
 
 
 async def test_a_portrait_without_a_good_face_is_none(executor: ThreadPoolExecutor) -> None:

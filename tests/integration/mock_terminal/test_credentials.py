@@ -32,10 +32,17 @@ async def with_credential_and_child(box: Box, child_number: str) -> None:
             actor="operator:test",
             request_id="",
         )
-        domain.people.add(
+        child = domain.people.add(
             connection, name="林小满", id_number=child_number, region="330100", card_number=None, pin=None,
             template=None, actor="operator:test",
         )  # fmt: skip
+        domain.guardians.record(
+            connection,
+            child_id=child.person_id,
+            guardian_id=domain.people.id_by_number(connection, LIN.id_number) or "",
+            actor="operator:test",
+            reason="birth certificate seen",
+        )
 
     await box.running.write(write)
 

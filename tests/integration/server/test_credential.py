@@ -120,7 +120,12 @@ async def test_somebody_whom_only_a_register_elsewhere_knows_activates_and_has_a
     ma = SimulatedPerson(id_number=MA.id_number, name=MA.name, region="330200", portrait=LIN.jpeg)
     simulated = SimulatedRegister((ma,))
     async with served(application(simulated)) as address:
-        elsewhere = {"kind": RegisterKind.HTTP, "url": f"http://{address}", "timeout": timedelta(seconds=30)}
+        elsewhere = {
+            "kind": RegisterKind.HTTP,
+            "url": f"http://{address}",
+            "timeout": timedelta(seconds=30),
+            "answer_after": timedelta(),
+        }
         async with a_platform(register=elsewhere) as running:
             terminal = await an_enrolled_terminal(running)
             opens = start(MA)

@@ -24,7 +24,7 @@ from server.credentials.errors import (
 )
 from server.credentials.register import Registered
 from server.credentials.relatives import WRONG_PER_TERMINAL_MAX
-from server.settlement import AccountKind
+from server.settlement import AccountKind, FaceAuthorization
 from server.settlement.errors import QuoteMismatchError
 from tests.support.credentials import (
     CredentialWindow,
@@ -188,7 +188,7 @@ async def test_from_sixteen_on_nobody_is_bound_without_their_own_face(window: Cr
 
     with pytest.raises(RelativeFaceMissingError):
         await window.bound(sibling)
-    with pytest.raises(AssertionForeignError):  # the holder's own second face is not the relative's
+    with pytest.raises(PersonNotInRegisterError):  # the holder's own second face is not the relative's
         await window.bound(sibling, face=(await window.a_proof()).assertion)
     elsewhere = await window.a_proof(relative, terminal_id=ANOTHER_TERMINAL)
     with pytest.raises(AssertionForeignError):
@@ -243,9 +243,38 @@ async def test_names_cannot_be_found_by_trying(window: CredentialWindow) -> None
         await window.relatives.bind(window.caller, a_wish(known(window), holder=proof))
 
 
-async def test_a_face_that_may_be_a_picture_neither_ends_nor_binds_nor_lists(window: CredentialWindow) -> None:
+async def test_a_face_of_a_small_bills_session_pays_and_does_nothing_to_a_credential(window: CredentialWindow) -> None:
+    """It reached a laxer threshold, for a bill of which a wrong accept costs little."""
+    proof = await window.a_proof(amount_limit_fen=5_000, pin_free_limit_fen=5_000, proves_holder=False)
+    child, relative = known(window), await taken_in(window, known(window, born=date(1962, 5, 4)))
+    bound = await window.bound(child)
+
+    for refused in (
+        window.desk.issue_code(window.caller, proof),
+        window.desk.end(window.caller, proof),
+        window.relatives.list(window.caller, proof),
+        window.relatives.bind(window.caller, a_wish(child, holder=proof)),
+        window.relatives.unbind(window.caller, proof, binding_id=bound.binding_id),
+    ):
+        with pytest.raises(AssertionForeignError):
+            await refused
+    adults = known(window, born=date(1962, 5, 4))
+    theirs = await window.a_proof(relative, proves_holder=False)
+    with pytest.raises(AssertionForeignError):
+        await window.bound(adults, face=theirs.assertion)
+    quote = await window.money.a_quote(a_bill(total_fen=4_000), FaceAuthorization(assertion=proof.assertion))
+
+    assert not quote.pin_required
+
+
+@pytest.mark.parametrize("staff_may_confirm", [True, False])  # as an operator's rules have it
+async def test_a_face_that_may_be_a_picture_neither_ends_nor_binds_nor_lists(
+    window: CredentialWindow, *, staff_may_confirm: bool
+) -> None:
     """It pays with a PIN or a practitioner beside it alone, and here nothing stands beside it."""
-    proof = await window.a_proof(amount_limit_fen=30_000, pin_free_limit_fen=0, staff_may_confirm=True)
+    proof = await window.a_proof(
+        amount_limit_fen=30_000, pin_free_limit_fen=0, staff_may_confirm=staff_may_confirm, proves_holder=False
+    )
     child = known(window)
 
     with pytest.raises(AssertionForeignError):
@@ -272,9 +301,9 @@ async def test_an_adult_who_did_not_come_is_not_looked_up(window: CredentialWind
 async def test_a_question_that_ends_in_no_binding_counts_whatever_it_failed_for(window: CredentialWindow) -> None:
     proof, adult = await window.a_proof(), known(window, born=date(1962, 5, 4))
     await taken_in(window, adult)
-    for _ in range(WRONG_PER_TERMINAL_MAX):  # the holder's face as the relative's: only who is there hears "foreign"
-        with pytest.raises(AssertionForeignError):
-            await window.relatives.bind(window.caller, a_wish(adult, holder=proof, face=proof.assertion))
+    for who in [adult, replace(adult, name="别人")] * (WRONG_PER_TERMINAL_MAX // 2):
+        with pytest.raises(PersonNotInRegisterError):  # the holder's face as the relative's: no word on the name
+            await window.relatives.bind(window.caller, a_wish(who, holder=proof, face=proof.assertion))
 
     with pytest.raises(RegisterTriesSpentError):
         await window.relatives.bind(window.caller, a_wish(adult, holder=proof, face=proof.assertion))

@@ -86,6 +86,16 @@ def test_a_session_for_a_small_bill_pays_no_large_one() -> None:
     assert ordinary.limits(Assurance.SOLID).amount_limit_fen == 100_000
 
 
+def test_a_face_does_something_to_a_credential_when_it_was_alike_enough_and_had_moved() -> None:
+    unmoved_by_rules = rules({"limits": {"COLOUR_UNMOVED": {"staff_may_confirm": False}}})
+
+    assert asked(amount_fen=0).proves_holder(Assurance.COLOUR)
+    assert not asked(amount_fen=4_000).proves_holder(Assurance.COLOUR)  # a laxer threshold, for a small bill
+    assert not asked(cannot_move=True).proves_holder(Assurance.COLOUR)
+    assert not asked(cannot_move=True, beside=DEPTH).proves_holder(Assurance.SOLID)
+    assert not asked(unmoved_by_rules, cannot_move=True).proves_holder(Assurance.COLOUR)
+
+
 def test_an_amount_that_is_not_told_is_held_to_the_full_threshold() -> None:
     for beside in (COLOUR_ALONE, DEPTH):
         assert asked(amount_fen=0, beside=beside).similarity_min == TO_PAY

@@ -29,7 +29,9 @@ class HolderProof(_message.Message):
     FACE_ASSERTION_FIELD_NUMBER: _builtins.int
     CARD_FIELD_NUMBER: _builtins.int
     face_assertion: _builtins.str
-    """A face assertion of this terminal. It is used up when the call succeeds."""
+    """A face assertion of this terminal, from a session that was opened without an amount: one of a small bill's session
+    proves too little. It is used up when the call succeeds.
+    """
     @_builtins.property
     def card(self) -> Global___CardProof:
         """A card and its PIN."""
@@ -364,7 +366,9 @@ class BindRelativeRequest(_message.Message):
 
     @_builtins.property
     def relative(self) -> _types_pb2.ClaimedIdentity:
-        """The relative. Their number and name must agree with the register."""
+        """The relative. Their number and name must agree with the register, which must name the holder as a guardian of a
+        child under sixteen.
+        """
 
     def __init__(
         self,
