@@ -168,6 +168,9 @@ class SettlementSettings:
     """How often our books are compared with the insurer's, over all replicas together."""
     reconcile_days_back: Annotated[int, Between(1, 60)] = 8
     """Past days that are compared although they agreed before: as long as a settlement can be reversed, and one."""
+    reconcile_in_detail: bool = True
+    """Whether a day is compared payment by payment once when it is over, also where its totals agree: differences that
+    cancel out are in no total."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

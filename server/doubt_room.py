@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from monitoring.metrics import Metrics
+from server.insurers import heard_by
 from server.settlement.closing import Doubts
 from server.settlement.reconciliation.actions import ReconciliationItems
 from server.settlement.reconciliation.ledger_statements import LedgerStatements
@@ -50,7 +51,12 @@ def doubt_room(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Do
     return DoubtRoom(
         resolver=_resolver(domain, unit_of_work, metrics, upstream),
         doubts=Doubts(
-            unit_of_work=unit_of_work, now=now, audit=domain.audit, self_pays=domain.self_pays, upstream=upstream
+            unit_of_work=unit_of_work,
+            now=now,
+            audit=domain.audit,
+            self_pays=domain.self_pays,
+            upstream=upstream,
+            heard_of=heard_by(insurer),
         ),
         reconciliation=Reconciliation(
             unit_of_work=unit_of_work,
@@ -61,7 +67,11 @@ def doubt_room(domain: Domain, unit_of_work: UnitOfWork, metrics: Metrics) -> Do
             ),
             upstream=upstream,
             audit=domain.audit,
-            policy=ReconciliationPolicy(interval=config.reconcile_interval, days_back=config.reconcile_days_back),
+            policy=ReconciliationPolicy(
+                interval=config.reconcile_interval,
+                days_back=config.reconcile_days_back,
+                in_detail=config.reconcile_in_detail,
+            ),
             on_day=_told(metrics),
         ),
         items=ReconciliationItems(unit_of_work=unit_of_work, now=now, zone=zone, audit=domain.audit, upstream=upstream),

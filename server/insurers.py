@@ -1,17 +1,18 @@
 """Who is the insurer of a running process? The configured one, with a line where it is far away."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
 import structlog
+from sqlalchemy import Connection
 
 from monitoring.metrics import Metrics
 from server.background import Job
 from server.credentials.sealing import FieldSeal, derived_key
 from server.settings.insurer import InsurerKind
-from server.settlement.insurers import Insurer
+from server.settlement.insurers import Heard, Insurer
 from server.settlement.insurers.fsi.breaker import BreakerState
 from server.settlement.insurers.fsi.building import FsiCounts, fsi_insurer, read_fsi
 from server.settlement.insurers.fsi.insurer import FsiInsurer
@@ -60,6 +61,11 @@ async def close_insurer(insurer: Insurer) -> None:
     """Close the line, where there is one."""
     if isinstance(insurer, FsiInsurer):
         await insurer.close()
+
+
+def heard_by(insurer: Insurer) -> Callable[[Connection, str], Sequence[Heard]]:
+    """Return how to read what the insurer answered about a transaction; one in house has no words of its own."""
+    return insurer.heard_of if isinstance(insurer, FsiInsurer) else lambda _connection, _transaction_id: ()
 
 
 def insurer_jobs(insurer: Insurer) -> dict[str, Job]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from monitoring.dashboards import faces, identity, platform
+from monitoring.dashboards import faces, identity, money, platform
 from monitoring.dashboards.grafana import dashboard
 
 FOLDER: Final = Path(__file__).parent
@@ -33,6 +33,13 @@ def dashboards() -> dict[Path, str]:
             title="Shualian face quality and attacks",
             about="How face sessions end, why, and who attacks. Generated from monitoring/dashboards/faces.py.",
             rows=faces.ROWS,
+        ),
+        "money": dashboard(
+            uid="shualian-money",
+            title="Shualian money",
+            about="Bills, the provincial core, doubt, and differences between the books. "
+            "Generated from monitoring/dashboards/money.py.",
+            rows=money.ROWS,
         ),
     }
     return {

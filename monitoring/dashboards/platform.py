@@ -130,37 +130,6 @@ MONEY: Final = Row(
     ),
 )
 
-DOUBT: Final = Row(
-    title="Doubt and differences",
-    panels=(
-        Panel(
-            title="In doubt, by what is wanted",
-            queries={"{{intent}}": "max by (intent) (shualian_settlement_doubts)"},
-        ),
-        Panel(
-            title="Oldest",
-            unit="s",
-            queries={
-                "doubt": "max(shualian_settlement_unknown_age_seconds)",
-                "difference between the books": "max(shualian_reconciliation_oldest_item_age_seconds)",
-            },
-        ),
-        Panel(
-            title="How doubts end",
-            queries={
-                "{{outcome}}": rate("shualian_settlement_resolutions_total", "outcome"),
-                "tries, p95": quantile(0.95, "shualian_settlement_tries"),
-            },
-        ),
-        Panel(
-            title="Open differences",
-            queries={"{{difference}}": "max by (difference) (shualian_reconciliation_items)"},
-            about="`shualian reconciliation list` shows them.",
-            red_above=1,
-        ),
-    ),
-)
-
 STORE: Final = Row(
     title="Store",
     panels=(
@@ -177,4 +146,4 @@ STORE: Final = Row(
     ),
 )
 
-ROWS: Final = (HEALTH, CALLS, FLEET, FACE, MONEY, DOUBT, STORE)
+ROWS: Final = (HEALTH, CALLS, FLEET, FACE, MONEY, STORE)

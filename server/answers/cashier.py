@@ -29,7 +29,7 @@ class Refusal:
 
     kind: str
     codes: Sequence[str]
-    """Infcodes of the core, and our client's own words."""
+    """Infcodes of the core, and our client's own words; the kind itself is a code where a profile names it."""
     words: Words
 
 
@@ -53,7 +53,7 @@ class Sentences:
         """
         if reason == REFUSED:
             for refusal in self.refusals:
-                if code in refusal.codes:
+                if code in {*refusal.codes, refusal.kind}:
                     return refusal.words
         return self.by_reason.get(reason) or self.by_next_action[next_action]
 

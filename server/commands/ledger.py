@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -10,8 +11,10 @@ from server.commands.mistakes import CommandError, ExitCode
 from server.commands.options import Json
 from server.commands.output import console, plain, print_json, yuan
 from server.commands.session import session_of
+from server.settlement import pin_free
 from server.settlement.books import verify_settlements
 from server.settlement.ledger import CONTRIBUTION_FEN_MAX, Account, AccountKind
+from server.settlement.reconciliation.days import day_of
 from server.settlement.self_pay.electronic_account import electronic_account
 
 app = typer.Typer(name="ledger", help="The books of the local insurer.", no_args_is_help=True, add_completion=False)
@@ -20,9 +23,13 @@ app = typer.Typer(name="ledger", help="The books of the local insurer.", no_args
 @app.command("verify")
 def verify(context: typer.Context, *, as_json: Json = False) -> None:
     """Walk all books: postings sum to zero, nothing is below zero, settlements agree. Exit code 1 when not so."""
-    with reading(session_of(context)) as (domain, connection):
+    session = session_of(context)
+    with reading(session) as (domain, connection):
+        today = day_of(domain.now(), ZoneInfo(session.config.settlement.time_zone))
         report = domain.ledger.verify(connection)
-        compared = verify_settlements(connection, is_in_house=domain.insurer.is_in_house)
+        compared = verify_settlements(
+            connection, is_in_house=domain.insurer.is_in_house, pin_free_since=today - pin_free.KEPT
+        )
     is_sound = report.is_sound and compared.is_sound
     if as_json:
         print_json({"ok": is_sound, **plain(report), **plain(compared)})
@@ -38,6 +45,7 @@ def verify(context: typer.Context, *, as_json: Json = False) -> None:
             "posted but not settled": compared.unexplained,
             "benefits miscounted": compared.miscounted,
             "credit misstated": compared.credit_misstated,
+            "payments without a PIN miscounted": compared.pin_free_miscounted,
         }
         for finding, names in findings.items():
             if names:

@@ -1,5 +1,6 @@
 """`shualian settlement`: payments whose outcome nobody knows, and what an operator can do about them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,8 +11,10 @@ from server.commands.mistakes import CommandError, ExitCode
 from server.commands.options import Json, Reason
 from server.commands.output import console, plain, print_json, show_list, show_record, yuan
 from server.commands.session import session_of
-from server.settlement.closing import Verdict
+from server.doubt_room import DoubtRoom
+from server.settlement.closing import Looked, Verdict
 from server.settlement.doubts import Doubt
+from server.settlement.insurers import Heard
 
 app = typer.Typer(
     name="settlement", help="Payments in doubt: look, try anew, decide.", no_args_is_help=True, add_completion=False
@@ -41,15 +44,34 @@ def doubts(
 
 
 @app.command("show")
-def show(context: typer.Context, transaction_id: _ID, *, as_json: Json = False) -> None:
+def show(
+    context: typer.Context,
+    transaction_id: _ID,
+    *,
+    verbatim: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON",
+            help="Also what the insurer wrote, word for word. It may name people: say why you read it, "
+            "it stands in the audit trail.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show where one settlement stands, and what was tried to end its doubt."""
-    looked = in_the_room(session_of(context), lambda room: room.doubts.show(transaction_id))
+    session = session_of(context)
+    if verbatim is not None and not verbatim.strip():
+        raise CommandError("Why it is read is not said.", next='As in --verbatim "complaint 17".', code=ExitCode.USAGE)
+    looked, heard = in_the_room(
+        session, lambda room: _looked(room, transaction_id, actor=session.actor, reason=verbatim)
+    )
     row = plain(looked.row)
     # Whose bill it is stays with the one who treated them: an operator needs the id alone.
     for name in ("person_id", "payer_id", "body_sha256", "stay_number", "chronic_disease"):
         row.pop(name, None)
     if as_json:
-        print_json({**row, "tried": [plain(each) for each in looked.tries]})
+        said = {} if heard is None else {"heard": [plain(each) for each in heard]}
+        print_json({**row, "tried": [plain(each) for each in looked.tries], **said})
         return
     show_record(row, as_json=False)
     show_list(
@@ -59,6 +81,24 @@ def show(context: typer.Context, transaction_id: _ID, *, as_json: Json = False) 
         as_json=False,
         empty="It was never in doubt.",
     )
+    if heard is not None:
+        show_list(
+            "heard",
+            [{**plain(each), "words": _printable(each.words)} for each in heard],
+            columns=("message_id", "call", "sent_at", "code", "words"),
+            as_json=False,
+            empty="Nothing of it was ever sent to an insurer elsewhere.",
+        )
+
+
+async def _looked(
+    room: DoubtRoom, transaction_id: str, *, actor: str, reason: str | None
+) -> tuple[Looked, Sequence[Heard] | None]:
+    """Return a settlement, and what was heard of it where somebody says why they read that."""
+    looked = await room.doubts.show(transaction_id)
+    if reason is None:
+        return looked, None
+    return looked, await room.doubts.read_words(transaction_id, actor=actor, reason=reason)
 
 
 @app.command("retry")
@@ -99,6 +139,11 @@ def close(
         return
     said = "the insurer agrees" if closed.insurer == "AGREES" else "the insurer did not answer"
     console().print(f"{closed.transaction_id} is {closed.state.value} now; {said}.")
+
+
+def _printable(words: str) -> str:
+    """Return words of somebody else's as a screen may show them: without anything that steers it."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
 
 
 def _as_row(doubt: Doubt, now: datetime) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 The ledger alone can be sound and still be wrong: a settlement without its posting balances to zero too. Here every
 settlement says which postings there must be, and every posting which settlement it is for. A remote insurer keeps its
-books elsewhere; then what is ours is compared: electronic accounts and credit.
+books elsewhere; then what is ours is compared: electronic accounts, credit, and payments without a PIN.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, literal, not_, select, union_all
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, 
 from server.settlement.insurers.local.books import miscounted, stay_entries
 from server.settlement.ledger import NAMES_PER_FINDING_MAX, AccountKind
 from server.settlement.model import SettlementState
+from server.settlement.pin_free import miscounted_days
 from server.settlement.self_pay.books import (
     OF_OPERATORS,
     OF_SETTLEMENTS,
@@ -48,17 +50,29 @@ class SettlementsReport:
     credit_misstated: tuple[str, ...] = ()
     """People whose credit limit is not what they owe and what they may still take, or who have a debt that its
     settlement does not know."""
+    pin_free_miscounted: tuple[str, ...] = ()
+    """Days (person/day) on which more or less is counted as paid without a PIN than the settlements say."""
 
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.unposted or self.unexplained or self.miscounted or self.credit_misstated)
+        return not (
+            self.unposted or self.unexplained or self.miscounted or self.credit_misstated or self.pin_free_miscounted
+        )
 
 
-def verify_settlements(connection: Connection, *, is_in_house: bool = True) -> SettlementsReport:
-    """Compare every settlement with the postings, and with the years of benefits where the insurer is in house."""
+def verify_settlements(
+    connection: Connection, *, is_in_house: bool = True, pin_free_since: date | None = None
+) -> SettlementsReport:
+    """Compare every settlement with what must follow from it.
+
+    Args:
+        connection: one view of the books.
+        is_in_house: whether the postings and years of benefits of an insurer in house are compared, too.
+        pin_free_since: the first day whose count of payments without a PIN is not dropped with age; None: none is.
+    """
     if not is_in_house:
-        return _beside_remote(connection)
+        return _beside_remote(connection, pin_free_since)
     demanded = union_all(
         *_entries("settle:", _IS_SETTLED | _MONEY_CAME_BACK, 1),
         *_entries("undo:", _MONEY_CAME_BACK, -1),
@@ -78,10 +92,11 @@ def verify_settlements(connection: Connection, *, is_in_house: bool = True) -> S
         unexplained=_first_of(connection, booked, demanded),
         miscounted=miscounted(connection),
         credit_misstated=_misstated(connection),
+        pin_free_miscounted=miscounted_days(connection, kept_since=pin_free_since),
     )
 
 
-def _beside_remote(connection: Connection) -> SettlementsReport:
+def _beside_remote(connection: Connection, pin_free_since: date | None) -> SettlementsReport:
     """Compare what is ours where the insurer's books are elsewhere."""
     demanded = union_all(*demanded_entries())
     booked = select(ledger_entries.c.posting_id, ledger_entries.c.account_id, ledger_entries.c.amount_fen).where(
@@ -96,6 +111,7 @@ def _beside_remote(connection: Connection) -> SettlementsReport:
         unexplained=_first_of(connection, booked, demanded),
         miscounted=(),
         credit_misstated=_misstated(connection),
+        pin_free_miscounted=miscounted_days(connection, kept_since=pin_free_since),
     )
 
 

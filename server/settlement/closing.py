@@ -22,7 +22,7 @@ from server.settlement.errors import (
     ReversalWantedError,
     SettlementNotFoundError,
 )
-from server.settlement.insurers import Booking
+from server.settlement.insurers import Booking, Heard
 from server.settlement.model import Intent, SettlementState
 from server.settlement.remote import HAVE_ENDED, Upstream, paid_by, required
 from server.settlement.self_pay.channels import SelfPays
@@ -76,13 +76,24 @@ class Doubts:
         audit: AuditLog,
         self_pays: SelfPays,
         upstream: Upstream | None,
+        heard_of: Callable[[Connection, str], Sequence[Heard]] = lambda _connection, _transaction_id: (),
     ) -> None:
-        """Take what it works with; `upstream` is None for an insurer in house, which nobody has to ask."""
+        """Take what it works with.
+
+        Args:
+            unit_of_work: where settlements are.
+            now: the clock.
+            audit: where it is noted who did what.
+            self_pays: what is given back with an undoing.
+            upstream: None for an insurer in house, which nobody has to ask.
+            heard_of: what a remote insurer answered about a transaction; nothing for one in house.
+        """
         self._unit_of_work: Final = unit_of_work
         self._now: Final = now
         self._audit: Final = audit
         self._self_pays: Final = self_pays
         self._upstream: Final = upstream
+        self._heard_of: Final = heard_of
 
     async def listed(self, *, dead_only: bool = False) -> Sequence[Doubt]:
         """Return what is in doubt, oldest first, the first thousand."""
@@ -104,6 +115,22 @@ class Doubts:
             return Looked(row=row, tries=tries_of(connection, transaction_id))
 
         return await self._unit_of_work.read(look)
+
+    async def read_words(self, transaction_id: str, *, actor: str, reason: str) -> Sequence[Heard]:
+        """Return what the insurer answered about one settlement, verbatim; who read it, and why, is noted first.
+
+        Raises:
+            SettlementNotFoundError: there is none.
+        """
+
+        def work(connection: Connection) -> Sequence[Heard]:
+            required(connection, transaction_id)
+            self._audit.append(
+                connection, actor=actor, action="settlement.words_read", subject=transaction_id, reason=reason
+            )
+            return self._heard_of(connection, transaction_id)
+
+        return await self._unit_of_work.write(work)
 
     async def retry(self, transaction_id: str | None, *, actor: str) -> Sequence[str]:
         """Have one dead letter, or with None all of them, tried anew by the running platform; return their ids.

@@ -229,9 +229,8 @@ def retry_dead(connection: Connection, *, transaction_id: str | None, now: datet
     which = IS_DEAD if transaction_id is None else and_(IS_DEAD, _row.transaction_id == transaction_id)
     dead = list(connection.scalars(select(_row.transaction_id).where(ARE_IN_DOUBT, which)))
     if dead:
+        # A lease stays: somebody may be closing it at this moment.
         connection.execute(
-            update(settlements)
-            .where(ARE_IN_DOUBT, which)
-            .values(tries=0, next_try_at=now, retried_at=now, leased_until=None)
+            update(settlements).where(ARE_IN_DOUBT, which).values(tries=0, next_try_at=now, retried_at=now)
         )
     return dead

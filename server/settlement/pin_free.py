@@ -6,13 +6,16 @@ guarded UPDATE is what two payments at once cannot both get past.
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
 
 from device_registry.tables.prepared import Prepared
+from server.settlement.ledger import NAMES_PER_FINDING_MAX
 from server.settlement.limits import SettlementLimits
+from server.settlement.model import SettlementState
 from server.store.tables.self_pay import pin_free_days
+from server.store.tables.settlement import settlements
 
 KEPT: Final = timedelta(days=60)
 """How long a day is kept: beyond it nothing is undone any more (`reversal_window`, `transaction_id_age_max`)."""
@@ -80,4 +83,40 @@ def give_back_payment(connection: Connection, person_id: str, *, day: date, amou
         update(pin_free_days)
         .where(_day.person_id == person_id, _day.day == day, _day.payments > 0, _day.total_fen >= amount_fen)
         .values(payments=_day.payments - 1, total_fen=_day.total_fen - amount_fen)
+    )
+
+
+def miscounted_days(connection: Connection, *, kept_since: date | None) -> tuple[str, ...]:
+    """Return the days (person/day) that are not the sum of the settlements which count in them; the first hundred.
+
+    Args:
+        connection: the books.
+        kept_since: earlier days may have been dropped with age, and are looked at only where they are kept; None: none.
+    """
+    demanded = _demanded()
+    lately = demanded if kept_since is None else demanded.where(settlements.c.pin_free_on >= kept_since)
+    counted: Select[Any] = select(_day.person_id, _day.day, _day.payments, _day.total_fen).where(
+        or_(_day.payments > 0, _day.total_fen > 0)
+    )
+    found: set[str] = set()
+    for these, but_not in ((counted, demanded), (lately, counted)):
+        wrong = these.except_(but_not).limit(NAMES_PER_FINDING_MAX)
+        found |= {f"{row.person_id}/{row.day}" for row in connection.execute(wrong)}
+    return tuple(sorted(found)[:NAMES_PER_FINDING_MAX])
+
+
+def _demanded() -> Select[Any]:
+    """Return what each day must hold: what counts in it and has not been given back."""
+    row = settlements.c
+    payer = func.coalesce(row.payer_id, row.person_id, type_=row.person_id.type)
+    given_back = (SettlementState.FAILED, SettlementState.REVERSED, SettlementState.CANCELLED)
+    return (
+        select(
+            payer.label("person_id"),
+            row.pin_free_on.label("day"),
+            func.count().label("payments"),
+            func.sum(row.total_fen).label("total_fen"),
+        )
+        .where(row.pin_free_on.is_not(None), row.state.not_in([state.value for state in given_back]))
+        .group_by(payer, row.pin_free_on)
     )

@@ -105,7 +105,11 @@ class Far:
         )
 
     def reconciliation(
-        self, *, unit_of_work: UnitOfWork | None = None, told: list[DayResult] | None = None
+        self,
+        *,
+        unit_of_work: UnitOfWork | None = None,
+        told: list[DayResult] | None = None,
+        policy: ReconciliationPolicy | None = None,
     ) -> Reconciliation:
         """Return the reconciliation of one replica."""
         return Reconciliation(
@@ -115,7 +119,7 @@ class Far:
             statements=self.insurer.statements,
             upstream=self.upstream(unit_of_work),
             audit=self.money.audit,
-            policy=ReconciliationPolicy(),
+            policy=policy or ReconciliationPolicy(),
             on_day=(lambda _: None) if told is None else told.append,
         )
 

@@ -114,6 +114,8 @@ class Step:
     """Hangs up without an answer."""
     hangs: bool = False
     """Says nothing until the other end leaves."""
+    waits: asyncio.Event | None = None
+    """Answers only when this happens."""
     drips: bool = False
     """Begins an answer, and sends a byte of it now and then, without end."""
     twice: bool = False
@@ -129,7 +131,7 @@ class ScriptedCore:
         self.messages: list[dict[str, Any]] = []
         self.connections = 0
         self.arrived = asyncio.Event()
-        """Set with the first message that is left hanging."""
+        """Set with the first message that is left hanging, or waiting."""
         self._script: defaultdict[str, deque[Step]] = defaultdict(deque)
         self._numbers = itertools.count(1)
         self._mdtrt = itertools.count(1)
@@ -179,9 +181,12 @@ class ScriptedCore:
         self.messages.append(message)
         waiting = self._script[message["infno"]]
         step = waiting.popleft() if waiting else Step()
-        if step.hangs:
+        if step.hangs or step.waits is not None:
             self.arrived.set()
+        if step.hangs:
             await reader.read(1)
+        if step.waits is not None:
+            await step.waits.wait()
         if step.drips:
             await self._drip(writer)
         if step.drops or step.hangs or step.drips:

@@ -72,6 +72,20 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What a remote insurer answered to one message about a transaction."""
+
+    message_id: str
+    call: str
+    """Its number of the call."""
+    sent_at: datetime
+    code: str | None
+    """The insurer's own; None: no answer, or it never left."""
+    words: str = field(repr=False)
+    """What it wrote beside a refusal, verbatim; may hold a name, so it is for one operator's eyes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Booked:
     """A settled claim, as it is needed to give everything back."""
 

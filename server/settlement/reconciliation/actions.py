@@ -19,7 +19,7 @@ from server.settlement.reconciliation.items import (
     open_items,
 )
 from server.settlement.reconciliation.judging import Proposal
-from server.settlement.reconciliation.ours import UNDONE, standings_of
+from server.settlement.reconciliation.ours import NOT_PAID, standings_of
 from server.settlement.remote import Upstream
 from server.store.unit_of_work import UnitOfWork
 
@@ -73,7 +73,7 @@ class ReconciliationItems:
         )
 
     async def confirm(self, item_id: str, *, actor: str) -> Repaired:
-        """Carry out what is proposed: have the insurer undo what is undone here.
+        """Carry out what is proposed: have the insurer undo what is undone here, or failed.
 
         Raises:
             ReconciliationItemUnknownError: there is no such item.
@@ -89,6 +89,10 @@ class ReconciliationItems:
         had_moved = await self._upstream.reverse_again(item.transaction_id)
 
         def work(connection: Connection) -> Item:
+            present = find_item(connection, item_id)
+            if present is not None and present.state is ItemState.CLOSED:  # a comparison saw the repair before we did
+                self._note(connection, present, actor=actor, action="reconciliation.repaired")
+                return present
             return self._change(
                 connection,
                 item_id,
@@ -128,7 +132,7 @@ class ReconciliationItems:
         if item.state is not ItemState.PROPOSED or item.proposal is not Proposal.REVERSE_THERE:
             raise ReconciliationItemStateError(state=item.state)
         ours = standings_of(connection, [item.transaction_id or ""], self._zone).get(item.transaction_id or "")
-        if ours is None or ours.state not in UNDONE:
+        if ours is None or ours.state not in NOT_PAID:
             raise ReconciliationItemStateError(state=item.state)
         return item
 

@@ -220,13 +220,27 @@ def compared_days(connection: Connection, *, since: date) -> dict[date, Day]:
     }
 
 
-def last_compared(connection: Connection) -> date | None:
-    """Return the newest day that was ever compared."""
-    newest: date | None = connection.scalar(select(func.max(_day.day)))
+def needs_details(connection: Connection, day: date, *, over_since: datetime | None) -> bool:
+    """Return whether totals that agree are not enough for a day.
+
+    They are not while it has open items, which would vanish unseen when two of them cancel out; nor before it has
+    agreed in a comparison after its end (`over_since`, None for a day that is not over).
+    """
+    if connection.scalar(select(_item.item_id).where(_item.day == day, NOT_CLOSED).limit(1)) is not None:
+        return True
+    agreed_at: datetime | None = connection.scalar(select(_day.agreed_at).where(_day.day == day))
+    return over_since is not None and (agreed_at is None or agreed_at < over_since)
+
+
+def last_compared(connection: Connection, *, until: date) -> date | None:
+    """Return the newest day that was ever compared, of those up to a day: somebody may have named a day to come."""
+    newest: date | None = connection.scalar(select(func.max(_day.day)).where(_day.day <= until))
     return newest
 
 
-def begin_run(connection: Connection, *, now: datetime, lease: timedelta, not_again_before: timedelta) -> bool:
+def begin_run(
+    connection: Connection, *, now: datetime, lease: timedelta, not_again_before: timedelta, is_of_all: bool
+) -> bool:
     """Take the turn among all replicas; return False when it is not due, or somebody has it.
 
     Args:
@@ -234,6 +248,7 @@ def begin_run(connection: Connection, *, now: datetime, lease: timedelta, not_ag
         now: the time.
         lease: for how long the turn is taken at most.
         not_again_before: how long after the last beginning it is due; zero: at once.
+        is_of_all: whether every open day is compared; a run of one day puts off no run of all.
     """
     row = connection.execute(select(_run.begun_at, _run.leased_until).where(_run.name == _RUN)).one_or_none()
     values = {"begun_at": now, "leased_until": now + lease}
@@ -246,6 +261,8 @@ def begin_run(connection: Connection, *, now: datetime, lease: timedelta, not_ag
     is_early = abs(now - row.begun_at) < not_again_before
     if is_taken or is_early:
         return False
+    if not is_of_all:
+        del values["begun_at"]
     connection.execute(update(reconciliation_runs).where(_run.name == _RUN).values(values))
     return True
 

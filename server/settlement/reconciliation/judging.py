@@ -10,7 +10,7 @@ from datetime import date
 from enum import StrEnum
 
 from server.settlement.model import SettlementState
-from server.settlement.reconciliation.ours import IN_DOUBT, UNDONE, Standing
+from server.settlement.reconciliation.ours import IN_DOUBT, NOT_PAID, Standing
 from server.settlement.reconciliation.statements import Difference, DifferenceClass
 
 
@@ -18,7 +18,7 @@ class Proposal(StrEnum):
     """What we would do about a difference."""
 
     REVERSE_THERE = "REVERSE_THERE"
-    """It is undone here and paid there: reverse it there again, when an operator confirms."""
+    """It is undone here, or was refused, and is paid there: reverse it there, when an operator confirms."""
     PERSON = "PERSON"
     """Somebody has to compare both books; no machine may move money on this."""
 
@@ -53,8 +53,8 @@ def still_there(difference: Difference, ours: Standing | None, *, day: date) -> 
 
 def proposal_for(difference: Difference, ours: Standing | None, *, can_reverse: bool) -> Proposal:
     """Return what to do about it; an insurer in house has no reversal that could come too late."""
-    is_undone_here = ours is not None and ours.state in UNDONE
-    if can_reverse and is_undone_here and difference.stands_there and difference.transaction_id:
+    is_over_here = ours is not None and ours.state in NOT_PAID
+    if can_reverse and is_over_here and difference.stands_there and difference.transaction_id:
         return Proposal.REVERSE_THERE
     return Proposal.PERSON
 

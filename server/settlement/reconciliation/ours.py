@@ -20,7 +20,8 @@ _CHUNK: Final = 500
 _row = settlements.c
 _STANDS = SettlementState.SETTLED
 IN_DOUBT: Final = frozenset({SettlementState.PENDING, SettlementState.UNKNOWN})
-UNDONE: Final = frozenset({SettlementState.CANCELLED, SettlementState.REVERSED})
+NOT_PAID: Final = frozenset({SettlementState.FAILED, SettlementState.CANCELLED, SettlementState.REVERSED})
+"""What ended here without being paid, or was undone; none of these is ever paid again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

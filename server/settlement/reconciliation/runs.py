@@ -1,7 +1,8 @@
 """Who compares our books with the insurer's, and when? One replica at a time, each day until it agrees.
 
 Today is compared on every run; a day that is over until it agrees, and after that now and then for as long as it can
-still change. Totals are asked first; only where they differ is every transaction looked at.
+still change. Totals are asked first; every transaction is looked at where they differ, and once when a day is over: two
+differences that cancel out are in no total.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,19 +16,21 @@ from sqlalchemy import Connection
 
 from device_registry.audit.log import AuditLog
 from server.settlement.doubts import why_of
-from server.settlement.errors import ReconciliationUnderWayError
-from server.settlement.reconciliation.days import day_of
+from server.settlement.errors import ReconciliationTooLargeError, ReconciliationUnderWayError
+from server.settlement.reconciliation.days import bounds_of, day_of
 from server.settlement.reconciliation.items import (
     Day,
     begin_run,
     compared_days,
     end_run,
     last_compared,
+    needs_details,
     note_day,
     see,
 )
 from server.settlement.reconciliation.judging import Judged, judged, to_ask_again
 from server.settlement.reconciliation.ours import (
+    LINES_MAX,
     Standing,
     first_day,
     is_anything_in_doubt,
@@ -65,6 +68,10 @@ class ReconciliationPolicy:
     """Days of the past that are taken up when there was no run before."""
     lease: timedelta = timedelta(minutes=30)
     """How long one run may last; then another replica takes the turn."""
+    in_detail: bool = True
+    """Whether a day is compared transaction by transaction once it is over, also where its totals agree."""
+    lines_max: int = LINES_MAX
+    """Settlements of one day that are compared one by one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,8 @@ class DayResult:
     """True when it could not be compared; nothing is known."""
     why: str = ""
     """Then, what the error is called."""
+    in_detail: bool = False
+    """True when every transaction was compared, and not the totals alone."""
 
 
 class Reconciliation:
@@ -134,7 +143,11 @@ class Reconciliation:
     async def _run(self, day: date | None, *, not_again_before: timedelta) -> Sequence[DayResult]:
         if not await self._unit_of_work.write(
             lambda connection: begin_run(
-                connection, now=self._now(), lease=self._policy.lease, not_again_before=not_again_before
+                connection,
+                now=self._now(),
+                lease=self._policy.lease,
+                not_again_before=not_again_before,
+                is_of_all=day is None,
             )
         ):
             raise ReconciliationUnderWayError
@@ -142,7 +155,7 @@ class Reconciliation:
         try:
             days = [day] if day is not None else await self._unit_of_work.read(self._open_days)
             results = [await self._compared(each) for each in days]
-            succeeded = not any(result.failed for result in results)
+            succeeded = day is None and not any(result.failed for result in results)
             return results
         finally:
             await self._unit_of_work.write(lambda connection: end_run(connection, now=self._now(), succeeded=succeeded))
@@ -152,8 +165,9 @@ class Reconciliation:
         now, policy = self._now(), self._policy
         today = day_of(now, self._zone)
         again_from = today - timedelta(days=policy.days_back)
-        known, last = compared_days(connection, since=again_from), last_compared(connection)
-        begin = again_from if last is None else min(again_from, last + timedelta(days=1))
+        known, last = compared_days(connection, since=again_from), last_compared(connection, until=today)
+        # The last one, too: what came after its comparison on that day nobody has seen.
+        begin = again_from if last is None else min(again_from, last)
         if last is None:
             begin = today - timedelta(days=policy.first_run_days_max)
         begin = max(begin, first_day(connection, self._zone) or today, today - timedelta(days=DAYS_MAX))
@@ -180,33 +194,45 @@ class Reconciliation:
             partial(totals_of, day=day, zone=self._zone), patience=self._policy.lease
         )
         if await self._statements.totals_agree(day, totals):
-            counting: Sequence[Judged] = ()
-            is_explained = True
+            found = await self._hidden(day)
+            counting = () if found is None else await self._judged(day, found)
+            is_explained = not counting
         else:
-            differences = await self._differences(day, totals)
-            counting = await self._judged(day, differences)
+            found = await self._differences(day) or [_of_totals(totals)]
+            counting = await self._judged(day, found)
             is_explained = not counting and not await self._unit_of_work.read(is_anything_in_doubt)
         new = await self._unit_of_work.write(
             partial(self._written_down, day=day, counting=counting, agrees=is_explained)
         )
-        return DayResult(day=day, agrees=is_explained, differences=len(counting), new_items=new)
+        return DayResult(
+            day=day,
+            agrees=is_explained,
+            differences=len(counting),
+            new_items=new,
+            in_detail=found is not None,
+        )
 
-    async def _differences(self, day: date, totals: Sequence[StatementTotal]) -> Sequence[Difference]:
-        lines = await self._unit_of_work.walk(partial(lines_of, day=day, zone=self._zone), patience=self._policy.lease)
-        differences = await self._statements.differences(day, lines)
-        if differences:
-            return differences
-        # Its totals differ and none of its transactions: then the statement itself is what somebody has to look at.
-        ours_fen = sum(total.pooled_fund_fen + total.personal_account_fen for total in totals)
-        return [
-            Difference(
-                difference_class=DifferenceClass.AMOUNT,
-                transaction_id=None,
-                reference=TOTALS,
-                ours_fen=ours_fen,
-                theirs_fen=None,
-            )
-        ]
+    async def _differences(self, day: date) -> Sequence[Difference]:
+        lines = await self._unit_of_work.walk(
+            partial(lines_of, day=day, zone=self._zone, lines_max=self._policy.lines_max), patience=self._policy.lease
+        )
+        return await self._statements.differences(day, lines)
+
+    async def _hidden(self, day: date) -> Sequence[Difference] | None:
+        """Return what differs although the totals agree; None when nobody looks.
+
+        A day with too many transactions to look at stays compared by its totals.
+        """
+        ends = bounds_of(day, self._zone)[1]
+        over_since = ends if self._now() >= ends else None
+        if not self._policy.in_detail or not await self._unit_of_work.read(
+            partial(needs_details, day=day, over_since=over_since)
+        ):
+            return None
+        try:
+            return await self._differences(day)
+        except ReconciliationTooLargeError:
+            return None
 
     async def _judged(self, day: date, differences: Sequence[Difference]) -> Sequence[Judged]:
         booked_there = await self._booked_there(to_ask_again(differences))
@@ -242,3 +268,14 @@ class Reconciliation:
                 details={"day": day.isoformat()},
             )
         return len(new)
+
+
+def _of_totals(totals: Sequence[StatementTotal]) -> Difference:
+    """Return what somebody has to look at when totals differ and no transaction does: the statement itself."""
+    return Difference(
+        difference_class=DifferenceClass.AMOUNT,
+        transaction_id=None,
+        reference=TOTALS,
+        ours_fen=sum(total.pooled_fund_fen + total.personal_account_fen for total in totals),
+        theirs_fen=None,
+    )

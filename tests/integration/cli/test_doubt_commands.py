@@ -69,11 +69,18 @@ def test_what_is_not_in_doubt_is_shown_and_neither_tried_anew_nor_closed(ask: As
     transaction_id = paid_without_a_posting(tmp_path / "data")
 
     shown = ask("settlement", "show", transaction_id, "--json").json
+    unread = ask("audit", "list", "--action", "settlement.words_read", "--json").json["entries"]
+    read = ask("settlement", "show", transaction_id, "--verbatim", "complaint 17", "--json").json
+    (noted,) = ask("audit", "list", "--action", "settlement.words_read", "--json").json["entries"]
+    without_a_reason = ask("settlement", "show", transaction_id, "--verbatim", " ")
     retrying = ask("settlement", "retry", transaction_id, "--json")
     closing = ask("settlement", "close", transaction_id, "--as", "reversed", "--reason", "-", "--json")
     neither = ask("settlement", "retry")
 
     assert (shown["state"], shown["tried"]) == ("SETTLED", [])
+    assert ("heard" in shown, read["heard"], unread) == (False, [], [])  # an insurer in house has no words of its own
+    assert (noted["subject"], noted["reason"]) == (transaction_id, "complaint 17")
+    assert without_a_reason.code == 2
     assert "person_id" not in shown  # I7: whose bill it is stays with the one who treated them
     assert retrying.json["error"]["reason"] == closing.json["error"]["reason"] == "NOT_A_DEAD_LETTER"
     assert neither.code == 2

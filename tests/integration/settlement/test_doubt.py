@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from device_registry.audit.log import AuditFilter
 from server.settlement import ResolverPolicy, SettlementState
 from server.settlement.closing import Verdict, Witness
-from server.settlement.doubts import TRIES_KEPT, claim_due, note_try, put_off, tries_of
+from server.settlement.doubts import TRIES_KEPT, claim, claim_due, note_try, put_off, tries_of
 from server.settlement.errors import (
     ClosingContradictedError,
     NotADeadLetterError,
@@ -272,6 +272,20 @@ async def test_an_operator_has_what_was_given_up_on_tried_anew_and_it_ends(far_o
     with pytest.raises(NotADeadLetterError):
         await far.doubts.retry(far.transaction_id, actor=ACTOR)
     assert await far.money.books_are_sound()
+
+
+async def test_what_is_being_closed_is_not_taken_by_the_resolver_because_somebody_has_it_tried_anew(far: Far) -> None:
+    await a_dead_letter(far)
+    now = far.money.clock.now()
+    lease = await far.money.unit_of_work.write(
+        lambda connection: claim(connection, far.transaction_id, now=now, lease=MINUTE)
+    )
+
+    revived = await far.doubts.retry(far.transaction_id, actor=ACTOR)
+    tried = await far.money.resolver(policy=POLICY).work_off_due()
+
+    assert lease is not None
+    assert (revived, tried) == ([far.transaction_id], 0)
 
 
 @pytest.mark.parametrize(

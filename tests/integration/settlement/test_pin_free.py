@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, text, update
 
 from server.settlement import CardAuthorization, FaceAuthorization, Receipt, SettlementDesk, SettlementLimits
+from server.settlement.books import verify_settlements
 from server.settlement.errors import InsurerRefusedError, PinRequiredError
+from server.settlement.quote import CHINA
 from server.store.tables.self_pay import pin_free_days
 from tests.support.database import Database, SqliteDatabase, a_unit_of_work
 from tests.support.insurer import Fault, RemoteInsurerInMemory
@@ -161,3 +163,46 @@ async def test_i05_two_replicas_and_many_terminals_at_once_stay_within_the_bound
         assert sum(isinstance(outcome, PinRequiredError) for outcome in outcomes) == 9
         assert await money.unused_assertions() == 9
         assert await counted(money) == [(3, 3_000)]
+
+
+async def miscounted(money: Money, harm: str = "SELECT 1", *, since: date | None = None) -> tuple[str, ...]:
+    """Change the database behind our back, and verify."""
+
+    def work(connection: Connection) -> tuple[str, ...]:
+        connection.execute(text(harm))
+        return verify_settlements(connection, pin_free_since=since).pin_free_miscounted
+
+    return await money.unit_of_work.write(work)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE pin_free_days SET payments = payments + 1",
+        "UPDATE pin_free_days SET total_fen = total_fen - 1",
+        "DELETE FROM pin_free_days",
+        "UPDATE settlements SET state = 'CANCELLED' WHERE state = 'SETTLED'",
+        "UPDATE settlements SET pin_free_on = NULL",
+    ],
+)
+async def test_a_day_that_is_not_the_sum_of_its_settlements_is_named(database: Database, harm: str) -> None:
+    async with a_settlement_desk(database.engine, limits=LIMITS) as money:
+        await pay(money, 2_000)
+        undone = await pay(money, 3_000)
+        await money.desk.cancel(
+            money.caller, transaction_id=money.an_id(), settlement_transaction_id=undone.transaction_id
+        )
+        day = f"{money.person.person_id}/{money.clock.now().astimezone(CHINA).date()}"
+
+        sound = await miscounted(money)
+        harmed = await miscounted(money, harm)
+
+    assert (sound, harmed) == ((), (day,))
+
+
+async def test_a_day_that_was_dropped_with_age_is_no_miscount_and_one_of_lately_is(money: Money) -> None:
+    await pay(money)
+    today = money.clock.now().astimezone(CHINA).date()
+
+    assert await miscounted(money, "DELETE FROM pin_free_days", since=today + timedelta(days=1)) == ()
+    assert await miscounted(money, since=today) != ()

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
-from server.settlement import SettlementState
-from server.settlement.errors import ReconciliationItemStateError, ReconciliationTooLargeError
+from server.settlement.errors import (
+    ReconciliationItemStateError,
+    ReconciliationTooLargeError,
+)
 from server.settlement.model import Shares
 from server.settlement.quote import CHINA
 from server.settlement.reconciliation.days import day_of
@@ -18,7 +20,6 @@ from server.settlement.reconciliation.ledger_statements import LedgerStatements
 from server.settlement.reconciliation.ours import lines_of
 from server.settlement.reconciliation.runs import TOTALS, DayResult, Reconciliation, ReconciliationPolicy
 from server.settlement.reconciliation.statements import DifferenceClass
-from server.store.tables.settlement import settlements
 from tests.support.database import Database, SqliteDatabase, a_unit_of_work
 from tests.support.far import Far, a_far_desk
 from tests.support.insurer import Fault
@@ -56,31 +57,6 @@ async def test_books_that_agree_are_compared_by_their_totals_alone(near: Far) ->
     assert near.insurer.calls.count("totals") == 1
     assert "details" not in near.insurer.calls
     assert await near.items.listed() == []
-
-
-async def test_what_we_undid_and_they_did_not_is_proposed_and_undone_when_an_operator_confirms(far: Far) -> None:
-    await far.reverse()
-    far.insurer.booked[far.transaction_id] = far.quote.shares  # their restored backup has it again
-
-    (result,) = await far.reconciliation().run()
-    item = await the_item(far)
-    repaired = await far.items.confirm(item.item_id, actor=ACTOR)
-    (after,) = await far.reconciliation().run()
-
-    assert (result.agrees, result.differences, result.new_items) == (False, 1, 1)
-    assert (item.difference_class, item.state, item.proposal) == (
-        DifferenceClass.STATE,
-        ItemState.PROPOSED,
-        Proposal.REVERSE_THERE,
-    )
-    assert item.theirs_fen == far.quote.shares.pooled_fund_fen
-    assert repaired.money_moved_back
-    assert (repaired.item.outcome, repaired.item.closed_by) == (ItemOutcome.REPAIRED, ACTOR)
-    assert far.insurer.moved_fen() == 0
-    assert after.agrees
-    with pytest.raises(ReconciliationItemStateError):
-        await far.items.confirm(item.item_id, actor=ACTOR)
-    assert await far.money.books_are_sound()
 
 
 async def test_what_only_we_have_is_a_persons_business_and_comes_back_when_it_was_closed_too_early(near: Far) -> None:
@@ -176,6 +152,19 @@ async def test_of_all_replicas_one_compares_and_not_again_before_it_is_due(datab
     assert far.insurer.calls.count("totals") == 2
 
 
+async def test_a_comparison_of_one_day_neither_puts_off_that_of_all_nor_counts_as_one(near: Far) -> None:
+    await near.reconciliation().run()
+    first = (await near.money.unit_of_work.read(openness)).succeeded_at
+    near.money.clock.advance(timedelta(minutes=14))
+
+    await near.reconciliation().run(day_of(near.money.clock.now(), CHINA))
+    after_one_day = (await near.money.unit_of_work.read(openness)).succeeded_at
+    results = await near.reconciliation().run_if_due()
+
+    assert after_one_day == first
+    assert results is not None
+
+
 async def test_a_replica_that_died_in_the_middle_keeps_the_others_waiting_for_its_lease_alone(near: Far) -> None:
     near.insurer.fail_next("totals", Fault.HANG)
     dying = asyncio.create_task(near.reconciliation().run())
@@ -221,8 +210,74 @@ async def test_days_on_which_nobody_compared_are_taken_up_later(near: Far) -> No
 
     results = await near.reconciliation().run()
 
-    assert len(results) == 40
+    assert len(results) == 41  # also the one that was last compared before it was over
     assert all(result.agrees for result in results)
+
+
+async def cancel_out(far: Far) -> None:
+    """Lose the bill in the insurer's books, put another of the same sums there, and let the day be over."""
+    other = far.money.an_id()
+    far.insurer.booked[other] = far.insurer.booked.pop(far.transaction_id)
+    far.insurer.only_on[other] = day_of(far.money.clock.now(), CHINA)
+    assert [result.agrees for result in await far.reconciliation().run()] == [True]  # by its totals
+    far.money.clock.advance(timedelta(days=1))
+
+
+async def test_two_differences_that_cancel_out_are_found_when_the_day_is_over_and_stay_until_both_are_gone(
+    far: Far,
+) -> None:
+    await cancel_out(far)
+
+    yesterday, _ = await far.reconciliation().run()
+    found = {item.difference_class for item in await far.items.listed()}
+    again, _ = await far.reconciliation().run()  # the totals agree, and yet no item vanishes
+    still = {item.difference_class for item in await far.items.listed()}
+    (theirs,) = [name for name in far.insurer.booked if name != far.transaction_id]
+    far.insurer.booked[far.transaction_id] = far.insurer.booked.pop(theirs)
+    far.insurer.only_on[far.transaction_id] = yesterday.day
+    healed, _ = await far.reconciliation().run()
+    asked = far.insurer.calls.count("details")
+    far.money.clock.advance(timedelta(hours=7))
+    later, _ = await far.reconciliation().run()
+
+    assert (yesterday.agrees, yesterday.differences, yesterday.in_detail) == (False, 2, True)
+    assert found == still == {DifferenceClass.OURS_ONLY, DifferenceClass.THEIRS_ONLY}
+    assert (again.agrees, healed.agrees, healed.in_detail) == (False, True, True)
+    assert await far.items.listed() == []
+    assert (later.agrees, later.in_detail) == (True, False)
+    assert (asked, far.insurer.calls.count("details")) == (3, 3)  # agreed once in detail: its totals are enough
+
+
+@pytest.mark.parametrize("policy", [ReconciliationPolicy(in_detail=False), ReconciliationPolicy(lines_max=0)])
+async def test_a_day_whose_details_are_not_wanted_or_too_many_is_compared_by_its_totals(
+    near: Far, policy: ReconciliationPolicy
+) -> None:
+    await cancel_out(near)
+
+    results = await near.reconciliation(policy=policy).run()
+
+    assert [(result.agrees, result.in_detail) for result in results] == [(True, False), (True, False)]
+    assert "details" not in near.insurer.calls
+
+
+async def test_an_item_does_not_vanish_because_another_one_makes_the_totals_agree(near: Far) -> None:
+    shares = near.insurer.booked.pop(near.transaction_id)
+    await near.reconciliation().run()
+    before = await the_item(near)
+    near.insurer.booked[near.money.an_id()] = shares
+
+    (result,) = await near.reconciliation().run()
+
+    assert (result.differences, result.in_detail) == (2, True)
+    assert before.item_id in {item.item_id for item in await near.items.listed()}
+
+
+async def test_a_day_somebody_named_that_is_yet_to_come_hides_none_on_which_nobody_compared(near: Far) -> None:
+    await near.reconciliation().run(day_of(near.money.clock.now(), CHINA) + timedelta(days=300))
+    await near.reconciliation().run()
+    near.money.clock.advance(timedelta(days=40))
+
+    assert len(await near.reconciliation().run()) == 41
 
 
 async def test_a_day_with_too_many_settlements_is_refused_rather_than_held_in_memory(near: Far) -> None:
@@ -283,18 +338,3 @@ async def paid(money: Money) -> None:
     await money.desk.settle(
         money.caller, transaction_id=money.an_id(), quote_id=quote.quote_id, bill=bill, authorization=face
     )
-
-
-async def test_a_repair_is_not_carried_out_when_the_bill_is_paid_here_by_now(near: Far) -> None:
-    await near.reverse()
-    near.insurer.booked[near.transaction_id] = near.quote.shares
-    await near.reconciliation().run()
-    item = await the_item(near)
-    await near.money.unit_of_work.write(
-        lambda connection: connection.execute(update(settlements).values(state=SettlementState.SETTLED.value))
-    )
-
-    with pytest.raises(ReconciliationItemStateError):
-        await near.items.confirm(item.item_id, actor=ACTOR)
-
-    assert near.insurer.moved_fen() > 0

@@ -8,7 +8,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.dashboards import faces, identity, platform
+from monitoring.dashboards import faces, identity, money, platform
 from monitoring.dashboards.__main__ import dashboards
 from monitoring.dashboards.__main__ import main as write_dashboards
 from monitoring.exporter import exposition, watch_process
@@ -25,7 +25,7 @@ RULES = [
 ]
 QUERIES = [
     query
-    for row in (*platform.ROWS, *identity.ROWS, *faces.ROWS)
+    for row in (*platform.ROWS, *identity.ROWS, *faces.ROWS, *money.ROWS)
     for panel in row.panels
     for query in panel.queries.values()
 ]
@@ -101,7 +101,21 @@ def test_a_query_asks_only_for_metrics_and_labels_that_exist(query: str) -> None
 
 def test_the_dashboards_on_disk_are_the_ones_the_code_describes() -> None:
     assert write_dashboards(["--check"]) == 0
-    assert [path.name for path in dashboards()] == ["platform.json", "identity.json", "faces.json"]
+    assert [path.name for path in dashboards()] == [
+        "platform.json",
+        "identity.json",
+        "faces.json",
+        "money.json",
+    ]
+
+
+def test_everything_about_core_doubt_and_books_is_on_the_dashboard_of_money() -> None:
+    rooms = ("shualian_core_", "shualian_settlement_", "shualian_reconciliation", "shualian_terminal_days")
+    shown = " ".join(query for row in money.ROWS for panel in row.panels for query in panel.queries.values())
+    kept = {"shualian_settlement_last_resolution_timestamp_seconds"}  # alone, it says when nothing was in doubt
+
+    about_money = {definition.name for definition in Metrics().definitions if definition.name.startswith(rooms)}
+    assert {name for name in about_money if name not in shown} == kept
 
 
 def test_each_alert_says_what_it_means_and_what_to_do() -> None:

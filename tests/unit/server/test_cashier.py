@@ -14,6 +14,7 @@ from server.core_simulator.errors import Infcode
 from server.credentials.errors import CredentialError
 from server.interceptors.errors import status_of
 from server.settlement.errors import AmountOverLimitError, InsurerRefusedError, SettlementError
+from server.settlement.insurers.fsi.refusals import RefusalKind
 
 OURS = re.compile(r"shualian|gRPC|infcode|msgid|null|NULL")
 """Words that help nobody at a counter."""
@@ -63,9 +64,16 @@ def test_no_reason_stands_for_two_errors() -> None:
 
 
 def test_no_code_stands_for_two_refusals() -> None:
-    counted = Counter(code for refusal in sentences().refusals for code in refusal.codes)
+    counted = Counter(code for refusal in sentences().refusals for code in {*refusal.codes, refusal.kind})
 
     assert [code for code, count in counted.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("kind", RefusalKind)
+def test_every_kind_that_a_province_may_name_has_its_own_words(kind: RefusalKind) -> None:
+    (refusal,) = [refusal for refusal in sentences().refusals if refusal.kind == kind.value]
+
+    assert sentences().of(REFUSED, code=kind.value) == refusal.words
 
 
 @pytest.mark.parametrize("infcode", [code for code in Infcode if code not in {Infcode.GOOD, Infcode.FAILED}])

@@ -39,7 +39,8 @@ def outcome(kind: DifferenceClass, ours: Standing | None, theirs_fen: int | None
         (OURS, DOUBTFUL, None, None),
         (THEIRS, None, 5, Proposal.PERSON),  # perhaps our database was restored
         (THEIRS, UNDONE, 5, Proposal.REVERSE_THERE),
-        (THEIRS, FAILED, 5, Proposal.PERSON),
+        (THEIRS, FAILED, 5, Proposal.REVERSE_THERE),
+        (THEIRS, FAILED, 0, Proposal.PERSON),  # nothing stands there that could be undone
         (THEIRS, PAID, 5, None),  # paid while they were asked
         (THEIRS, PAID_NEXT_DAY, 5, None),  # booked around midnight
         (THEIRS, DOUBTFUL, 5, None),
@@ -51,7 +52,7 @@ def outcome(kind: DifferenceClass, ours: Standing | None, theirs_fen: int | None
         (STATE, UNDONE, 0, None),
     ],
 )
-def test_a_difference_counts_when_it_still_is_one_and_only_what_is_undone_here_is_undone_there(
+def test_a_difference_counts_when_it_still_is_one_and_only_what_is_not_paid_here_is_undone_there(
     kind: DifferenceClass, ours: Standing | None, theirs_fen: int | None, expected: Proposal | None
 ) -> None:
     assert outcome(kind, ours, theirs_fen) is expected

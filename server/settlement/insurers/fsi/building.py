@@ -128,6 +128,7 @@ def fsi_insurer(
         tidying=Tidying(means, unused_after=quote_lifetime + timedelta(hours=1)),
         errands=errands,
         institutions=institutions,
+        records=records,
         core=core,
     )
 

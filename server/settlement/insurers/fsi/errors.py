@@ -109,6 +109,12 @@ class MessageIdsExhaustedError(FsiError):
     reason = "MESSAGE_IDS_EXHAUSTED"
 
 
+class VisitTakenError(FsiError):
+    """The bill was settled, or its visit dropped, while it was quoted; a quote asked for anew begins a new visit."""
+
+    reason = "VISIT_TAKEN"
+
+
 class VisitUnknownError(FsiError):
     """There is no quote of ours for this bill any more; nothing was sent."""
 

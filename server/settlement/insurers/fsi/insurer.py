@@ -6,14 +6,18 @@ says is believed only when it adds up and is what was quoted; anything else is d
 and reversed (2601), never booked silently.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
-from server.settlement.insurers import Booking, Claim
+from sqlalchemy import Connection
+
+from server.settlement.insurers import Booking, Claim, Heard
 from server.settlement.insurers.fsi.booking import Bookings
 from server.settlement.insurers.fsi.core import Core
 from server.settlement.insurers.fsi.errand import Errands
 from server.settlement.insurers.fsi.institutions import Institutions
 from server.settlement.insurers.fsi.quoting import Quotes
+from server.settlement.insurers.fsi.records import Records
 from server.settlement.insurers.fsi.tidying import Tidying
 from server.settlement.insurers.fsi.undoing import Undoings
 from server.settlement.model import Quotation, Shares
@@ -33,6 +37,7 @@ class FsiInsurer:
         tidying: Tidying,
         errands: Errands,
         institutions: Institutions,
+        records: Records,
         core: Core,
     ) -> None:
         """Take its parts.
@@ -45,6 +50,7 @@ class FsiInsurer:
             tidying: 2202.
             errands: 9001, 9002.
             institutions: in whose name we are signed in.
+            records: of what was said.
             core: the line, to be closed at the end.
         """
         self._quotes: Final = quotes
@@ -54,6 +60,7 @@ class FsiInsurer:
         self._tidying: Final = tidying
         self._errands: Final = errands
         self._institutions: Final = institutions
+        self._records: Final = records
         self._core: Final = core
 
     @property
@@ -85,6 +92,10 @@ class FsiInsurer:
     async def reverse(self, transaction_id: str) -> bool:
         """Make sure that nothing is and nothing will be booked under an id; return whether something had been."""
         return await self._undoings.reverse(transaction_id)
+
+    def heard_of(self, connection: Connection, transaction_id: str) -> Sequence[Heard]:
+        """Return what the core answered about a transaction, verbatim; nothing is asked."""
+        return self._records.heard_of(connection, transaction_id)
 
     async def tidy(self) -> int:
         """Cancel registrations that nobody will settle any more; to be called again and again. Return how many."""

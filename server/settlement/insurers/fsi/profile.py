@@ -14,6 +14,7 @@ from typing import Annotated
 
 from server.settings import Between, ConfigError, read_settings
 from server.settlement.insurers.fsi.lengths import Lengths
+from server.settlement.insurers.fsi.refusals import RefusalRule
 
 NATIONAL = Path(__file__).parent / "profiles" / "national.toml"
 
@@ -190,6 +191,16 @@ class AnswerSettings:
         "oth_pay",
     )
     """Parts that sum to fund_pay_sumamt; empty: they are not compared."""
+    refusals: tuple[str, ...] = ()
+    """What refusals mean to a cashier, the first that fits: `-4011=PERSON_SUSPENDED`, or with words that stand in
+    err_msg `-1:已停保=PERSON_SUSPENDED`. The kinds are those of the error catalogue."""
+
+    def code_of(self, *, infcode: str, err_msg: str) -> str:
+        """Return by which code a refusal is told: the kind that the province gives it, else its infcode."""
+        for rule in map(RefusalRule.from_text, self.refusals):
+            if rule.fits(infcode=infcode, err_msg=err_msg):
+                return rule.kind.value
+        return infcode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,8 +302,20 @@ def _contradictions(profile: Profile) -> Iterator[str]:
     yield from _msgid_mistakes(profile)
     yield from _path_mistakes(profile.paths)
     yield from _type_mistakes(profile)
+    yield from _refusal_mistakes(profile.answer)
     for code in sorted(set(profile.answer.doubtful_codes) & set(profile.session.again_codes)):
         yield f'session.again_codes: "{code}" stands in answer.doubtful_codes too'
+
+
+def _refusal_mistakes(answer: AnswerSettings) -> Iterator[str]:
+    for entry in answer.refusals:
+        try:
+            rule = RefusalRule.from_text(entry)
+        except ValueError:
+            yield f'answer.refusals: "{entry}" is not written like -1:words=KIND, or there is no such kind'
+        else:
+            if rule.infcode in answer.doubtful_codes:
+                yield f'answer.refusals: "{rule.infcode}" stands in answer.doubtful_codes, so it is no refusal'
 
 
 def _msgid_mistakes(profile: Profile) -> Iterator[str]:

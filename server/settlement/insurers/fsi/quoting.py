@@ -11,11 +11,16 @@ from server.settlement.insurers import Claim, Entitlement
 from server.settlement.insurers.fsi import calls
 from server.settlement.insurers.fsi.calls import InsuredAs
 from server.settlement.insurers.fsi.envelope import Institution
-from server.settlement.insurers.fsi.errors import AnswerGarbledError, CoreRefusedError, OutcomeDisagreesError
+from server.settlement.insurers.fsi.errors import (
+    AnswerGarbledError,
+    CoreRefusedError,
+    OutcomeDisagreesError,
+    VisitTakenError,
+)
 from server.settlement.insurers.fsi.kinds import Kind
 from server.settlement.insurers.fsi.means import Means
 from server.settlement.insurers.fsi.outcome import check_sums, quotation_from
-from server.settlement.insurers.fsi.records import Visit, claim_digest
+from server.settlement.insurers.fsi.records import Visit, VisitState, claim_digest
 from server.settlement.model import Quotation
 
 REGISTRATION_REUSED_FOR: Final = timedelta(minutes=30)
@@ -35,10 +40,11 @@ class Quotes:
         try:
             insured = await self._insured(institution, claim, shown)
             visit = await self._visit(institution, claim, insured)
-            visit = await self._registered(kind, institution, visit, shown)
+            visit = await self._registered(kind, institution, visit, claim)
             return await self._pre_settled(kind, institution, visit, shown)
         except CoreRefusedError as error:
-            raise InsurerRefusedError(code=error.infcode) from error
+            code = self._means.profile.answer.code_of(infcode=error.infcode, err_msg=error.err_msg)
+            raise InsurerRefusedError(code=code) from error
 
     async def _insured(self, institution: Institution, claim: Claim, shown: Entitlement) -> InsuredAs:
         call = calls.person(institution, claim, shown, now=self._means.now())
@@ -74,15 +80,40 @@ class Quotes:
         )
         return is_same and abs(self._means.now() - visit.made_at) < REGISTRATION_REUSED_FOR
 
-    async def _registered(self, kind: Kind, institution: Institution, visit: Visit, shown: Entitlement) -> Visit:
+    async def _registered(self, kind: Kind, institution: Institution, visit: Visit, claim: Claim) -> Visit:
         if not kind.registers or visit.mdtrt_id:
             return visit
-        call = calls.register(institution, visit, shown, now=self._means.now())
+        call = calls.register(institution, visit, entitled(claim), now=self._means.now())
         mdtrt_id = calls.mdtrt_id_from(await self._means.errands.look(call, person_id=visit.person_id))
-        await self._means.unit_of_work.write(
-            lambda connection: self._means.records.change_visit(connection, visit, mdtrt_id=mdtrt_id)
+        registered = await self._means.unit_of_work.write(
+            lambda connection: self._noted(connection, claim, visit, mdtrt_id)
         )
-        return replace(visit, mdtrt_id=mdtrt_id)
+        if registered is None:
+            raise VisitTakenError
+        return registered
+
+    def _noted(self, connection: Connection, claim: Claim, visit: Visit, mdtrt_id: str) -> Visit | None:
+        """Note a registration; return the visit as it is then, None when nobody can settle it any more.
+
+        Another quote for the same bill may have registered it while this one did. The first one serves both, for a
+        settlement may be under way on it; the second is to be cancelled.
+        """
+        records = self._means.records
+        if records.change_open_visit(connection, visit, mdtrt_id=mdtrt_id):
+            return replace(visit, mdtrt_id=mdtrt_id)
+        present = records.visit_now(connection, visit)
+        if present is None or present.mdtrt_id != mdtrt_id:
+            stray = records.begin_visit(
+                connection,
+                claim,
+                institution=visit.institution,
+                psn_no=visit.psn_no,
+                insuplc=visit.insuplc_admdvs,
+                insutype=visit.insutype,
+            )
+            released = {"state": VisitState.RELEASED, "mdtrt_id": mdtrt_id, "ipt_otp_no": visit.ipt_otp_no}
+            records.change_visit(connection, stray, **released)
+        return present if present is not None and present.state is VisitState.OPEN else None
 
     async def _pre_settled(self, kind: Kind, institution: Institution, visit: Visit, shown: Entitlement) -> Quotation:
         form = self._means.profile.envelope.amounts
@@ -96,8 +127,8 @@ class Quotes:
             raise InsurerRefusedError(code="OUTCOME_UNUSABLE") from error
         quotation = quotation_from(settled, self._means.profile.answer)
         shares = quotation.shares
-        await self._means.unit_of_work.write(
-            lambda connection: self._means.records.change_visit(
+        is_noted = await self._means.unit_of_work.write(
+            lambda connection: self._means.records.change_open_visit(
                 connection,
                 visit,
                 mdtrt_id=visit.mdtrt_id or settled.mdtrt_id,
@@ -106,6 +137,8 @@ class Quotes:
                 catastrophic_fen=shares.catastrophic_fen,
             )
         )
+        if not is_noted:  # what is being settled was quoted by another, and stays as that one has it
+            raise VisitTakenError
         return quotation
 
 

@@ -11,7 +11,7 @@ import uuid_utils
 from sqlalchemy import Connection, delete, insert, select, update
 
 from server.credentials.sealing import FieldSeal
-from server.settlement.insurers import Claim
+from server.settlement.insurers import Claim, Heard
 from server.settlement.insurers.fsi.canonical import sorted_text
 from server.settlement.insurers.fsi.msgid import next_msgid
 from server.settlement.insurers.fsi.profile import MsgidSettings
@@ -132,7 +132,9 @@ class Records:
         return self._visit(connection, fsi_visits.c.transaction_id == transaction_id)
 
     def visit_with(self, connection: Connection, *, mdtrt_id: str, setl_id: str) -> Visit | None:
-        """Return the visit under numbers of the core's."""
+        """Return the visit under numbers of the core's; none under no number at all."""
+        if not (setl_id or mdtrt_id):
+            return None
         where = fsi_visits.c.setl_id == setl_id if setl_id else fsi_visits.c.mdtrt_id == mdtrt_id
         return self._visit(connection, where, fsi_visits.c.transaction_id.is_not(None))
 
@@ -168,6 +170,21 @@ class Records:
         """Write changes of a visit down."""
         plain = {name: getattr(value, "value", value) for name, value in changes.items()}
         connection.execute(update(fsi_visits).where(fsi_visits.c.visit_id == visit.visit_id).values(plain))
+
+    @staticmethod
+    def change_open_visit(connection: Connection, visit: Visit, **changes: object) -> bool:
+        """Write changes of a visit down if nobody has taken or registered it since it was read; return whether so."""
+        columns = fsi_visits.c
+        is_as_read = (
+            columns.visit_id == visit.visit_id,
+            columns.state == VisitState.OPEN.value,
+            columns.mdtrt_id == visit.mdtrt_id,
+        )
+        return connection.execute(update(fsi_visits).where(*is_as_read).values(changes)).rowcount == 1
+
+    def visit_now(self, connection: Connection, visit: Visit) -> Visit | None:
+        """Return a visit as it is by now."""
+        return self._visit(connection, fsi_visits.c.visit_id == visit.visit_id)
 
     def unused_visits(self, connection: Connection, *, made_before: datetime, limit: int) -> list[Visit]:
         """Return visits that nobody will settle any more."""
@@ -273,10 +290,24 @@ class Records:
         ).mappings()
         return [Message(**{**row, "purpose": Purpose(row["purpose"])}) for row in found]
 
-    def err_msg_of(self, connection: Connection, msgid: str) -> str:
-        """Return what the core wrote beside its refusal, verbatim; for an operator's eyes alone."""
-        sealed = connection.scalar(select(fsi_messages.c.err_msg_sealed).where(fsi_messages.c.msgid == msgid))
-        return "" if sealed is None else self._seal.open(sealed, field=_ERR_MSG, person_id=msgid)
+    def heard_of(self, connection: Connection, transaction_id: str) -> list[Heard]:
+        """Return what the core answered to the messages of a transaction, verbatim; for an operator's eyes alone."""
+        columns = fsi_messages.c
+        found = connection.execute(
+            select(columns.msgid, columns.infno, columns.written_at, columns.infcode, columns.err_msg_sealed)
+            .where(columns.transaction_id == transaction_id)
+            .order_by(columns.written_at, columns.msgid)
+        )
+        return [
+            Heard(
+                message_id=row.msgid,
+                call=row.infno,
+                sent_at=row.written_at,
+                code=row.infcode,
+                words=self._err_msg(row.err_msg_sealed, row.msgid),
+            )
+            for row in found
+        ]
 
     def shut(self, connection: Connection, transaction_id: str) -> None:
         """Make sure that nothing of a transaction is ever sent."""
@@ -306,6 +337,9 @@ class Records:
 
     def _sealed_err_msg(self, err_msg: str, msgid: str) -> bytes | None:
         return self._seal.seal(err_msg, field=_ERR_MSG, person_id=msgid) if err_msg else None
+
+    def _err_msg(self, sealed: bytes | None, msgid: str) -> str:
+        return "" if sealed is None else self._seal.open(sealed, field=_ERR_MSG, person_id=msgid)
 
     def _visit(self, connection: Connection, *where: Any) -> Visit | None:  # noqa: ANN401 - SQLAlchemy's expressions
         statement = select(fsi_visits).where(*where).order_by(fsi_visits.c.made_at.desc(), fsi_visits.c.visit_id.desc())

@@ -89,7 +89,8 @@ class FsiStatements:
             names = await self._means.unit_of_work.read(
                 lambda connection, theirs=theirs: self._transactions(connection, theirs)  # type: ignore[misc] # the list of this round
             )
-            differing = (_difference(line, names.get(line.setl_id), by_id) for line in theirs)
+            equal = self._means.profile.statement.equal_codes
+            differing = (_difference(line, names.get(line), by_id, equal_codes=equal) for line in theirs)
             found += [difference for difference in differing if difference is not None]
         return found
 
@@ -120,8 +121,8 @@ class FsiStatements:
             found |= {str(visit.transaction_id): visit for visit in self._means.records.visits_of(connection, chunk)}
         return found
 
-    def _transactions(self, connection: Connection, theirs: Sequence[TheirLine]) -> dict[str, str]:
-        """Return our transaction for each of their settlements: by the message that made it, or by its numbers."""
+    def _transactions(self, connection: Connection, theirs: Sequence[TheirLine]) -> dict[TheirLine, str]:
+        """Return our transaction for each of their lines: by the message that made it, or by its numbers."""
         by_msgid: dict[str, str] = {}
         for chunk in _chunks([line.msgid for line in theirs if line.msgid]):
             by_msgid |= self._means.records.transactions_of_messages(connection, chunk)
@@ -132,7 +133,7 @@ class FsiStatements:
                 visit = self._means.records.visit_with(connection, mdtrt_id=line.mdtrt_id, setl_id=line.setl_id)
                 transaction_id = None if visit is None else visit.transaction_id
             if transaction_id is not None:
-                found[line.setl_id] = transaction_id
+                found[line] = transaction_id
         return found
 
 
@@ -149,12 +150,16 @@ def _ours_only(line: StatementLine) -> Difference:
     )
 
 
-def _difference(theirs: TheirLine, transaction_id: str | None, ours: Mapping[str, StatementLine]) -> Difference | None:
-    """Return what a line of the core's means beside ours; None when both agree that nothing stands."""
+def _difference(
+    theirs: TheirLine, transaction_id: str | None, ours: Mapping[str, StatementLine], *, equal_codes: Sequence[str]
+) -> Difference | None:
+    """Return what a line of the core's means beside ours; None when both agree."""
     line = None if transaction_id is None else ours.get(transaction_id)
     ours_stands = line is not None and line.stands
     if theirs.is_undone and not ours_stands:
         return None
+    if line is not None and theirs.result in equal_codes and _is_same(theirs, line):
+        return None  # some cores list what agrees as well; their word for it counts only with the same sums
     if line is not None and ours_stands and theirs.result == _OURS_ONLY:
         return _ours_only(line)
     if line is None:
@@ -166,11 +171,16 @@ def _difference(theirs: TheirLine, transaction_id: str | None, ours: Mapping[str
     return Difference(
         difference_class=difference_class,
         transaction_id=transaction_id,
-        reference=theirs.setl_id[:64],
+        reference=(theirs.setl_id or theirs.mdtrt_id or theirs.msgid)[:64],
         ours_fen=None if line is None else line.insured_fen if line.stands else 0,
         theirs_fen=0 if theirs.is_undone else theirs.fund_fen + theirs.account_fen,
         theirs_stands=not theirs.is_undone,
     )
+
+
+def _is_same(theirs: TheirLine, line: StatementLine) -> bool:
+    told = (not theirs.is_undone, theirs.total_fen, theirs.fund_fen, theirs.account_fen)
+    return told == (line.stands, line.total_fen, line.pooled_fund_fen, line.personal_account_fen)
 
 
 def _line(each: _Ours) -> OurLine:

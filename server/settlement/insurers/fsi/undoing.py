@@ -39,7 +39,8 @@ class Undoings:
             return await self._release(visit)
         if refusal is None:
             raise ReversalUnprovenError
-        raise InsurerRefusedError(code=refusal.infcode) from refusal
+        code = self._means.profile.answer.code_of(infcode=refusal.infcode, err_msg=refusal.err_msg)
+        raise InsurerRefusedError(code=code) from refusal
 
     async def reverse(self, transaction_id: str) -> bool:
         """Make sure that nothing is and nothing will be booked; see the port.
@@ -50,11 +51,12 @@ class Undoings:
         visit, messages = await self._means.unit_of_work.write(
             lambda connection: self._shut(connection, transaction_id)
         )
-        sent = [message for message in messages if _may_have_come(message)]
-        if visit is None or not sent:
+        settles = [message for message in messages if message.purpose is Purpose.SETTLE]
+        sent = [message for message in settles if message.may_have_arrived]
+        if visit is None or not settles or not (sent or can_look(visit)):
             return False
         doubtful = [message for message in sent if message.infcode in {None, GOOD}]
-        had_moved = bool(visit.setl_id)
+        had_moved, was_seen = bool(visit.setl_id), False
         if can_look(visit):
             found = await self._means.looks.at(visit, msgids=_msgids(messages))
             had_moved = had_moved or found is not None
@@ -64,10 +66,10 @@ class Undoings:
             if found is None and _was_reversed(messages):  # by a try before, which came no further than its answer
                 await self._release(visit)
                 return had_moved
-            if found is not None:  # also what the core refused: it stands there all the same
-                doubtful = sent
+            if found is not None:  # also what the core refused, or never got as we thought: it stands all the same
+                doubtful, was_seen = settles, True
         for message in doubtful:
-            await self._reverse(visit, message, messages)
+            await self._reverse(visit, message, messages, was_seen=was_seen)
         await self._release(visit)
         return had_moved
 
@@ -75,13 +77,13 @@ class Undoings:
         self._means.records.shut(connection, transaction_id)
         return self._means.records.history_of(connection, transaction_id)
 
-    async def _reverse(self, visit: Visit, original: Message, messages: list[Message]) -> None:
+    async def _reverse(self, visit: Visit, original: Message, messages: list[Message], *, was_seen: bool) -> None:
         institution = self._means.institutions.with_code(visit.institution)
         message = await self._written(visit, messages, Purpose.REVERSE, infno=calls.REVERSE)
         call = calls.reverse(institution, visit, msgid=original.msgid, infno=original.infno)
         refusal = await self._answered(call, message)
         settings = self._means.profile.reversal
-        if refusal is not None and refusal.infcode in settings.unknown_codes:
+        if refusal is not None and refusal.infcode in settings.unknown_codes and not was_seen:
             if settings.remembers or abs(self._means.now() - original.written_at) >= settings.arrival_max:
                 return
             raise ReversalUnprovenError
@@ -137,10 +139,6 @@ class Undoings:
         await self._means.unit_of_work.write(
             lambda connection: self._means.records.change_visit(connection, visit, state=VisitState.RELEASED)
         )
-
-
-def _may_have_come(message: Message) -> bool:
-    return message.purpose is Purpose.SETTLE and message.may_have_arrived
 
 
 def _was_reversed(messages: list[Message]) -> bool:

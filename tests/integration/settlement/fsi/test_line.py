@@ -14,6 +14,7 @@ from server.settlement.insurers.fsi.errors import (
 )
 from tests.support.database import Database
 from tests.support.fsi import (
+    NOTHING,
     PSN_NO,
     TOKEN,
     Fsi,
@@ -38,7 +39,9 @@ async def test_where_nobody_listens_nothing_is_in_doubt(fsi: Fsi, sqlite_databas
     assert error.value.code == "NOT_SENT"
     assert ("2207", "NOT_SENT") in cut_off.calls
     assert ("1101", "BREAKER_OPEN") in cut_off.calls
+    fsi.core.script("5203", NOTHING)
     assert await fsi.insurer.reverse(transaction_id) is False
+    assert not fsi.core.sent("2601")
     assert sqlite_database.kind == "sqlite"
 
 

@@ -13,8 +13,10 @@ from server.settlement.insurers.fsi.errors import (
     CoreDoubtfulError,
     LineBrokenError,
     OutcomeDisagreesError,
+    VisitTakenError,
 )
-from server.settlement.insurers.fsi.records import Purpose, VisitState
+from server.settlement.insurers.fsi.profile import AnswerSettings, Profile
+from server.settlement.insurers.fsi.records import Purpose, Visit, VisitState
 from server.settlement.model import Quotation, Shares
 from tests.support.database import Database
 from tests.support.fsi import (
@@ -179,8 +181,9 @@ async def test_a_refusal_is_certain_after_a_look_and_its_words_are_sealed(fsi: F
 
     assert error.value.code == "-203"
     assert "王小明" not in repr(error.value.__cause__)
-    msgid = fsi.core.sent("2207")[0]["msgid"]
-    assert await fsi.unit_of_work.read(lambda connection: fsi.records.err_msg_of(connection, msgid)) == "王小明 已停保"
+    (heard,) = await fsi.unit_of_work.read(lambda connection: fsi.insurer.heard_of(connection, transaction_id))
+    assert (heard.call, heard.code, heard.words) == ("2207", "-203", "王小明 已停保")
+    assert "王小明" not in repr(heard)
     assert "王小明".encode() not in sqlite_database.bytes_on_disk()
     assert await fsi.insurer.reverse(transaction_id) is False
     assert not fsi.core.sent("2601")
@@ -234,6 +237,26 @@ async def test_a_quote_is_refused_with_the_cores_code_or_ours(fsi: Fsi) -> None:
         assert error.value.code == code
 
 
+async def test_a_refusal_is_told_by_the_kind_that_the_province_gives_it(sqlite_database: Database) -> None:
+    answer = AnswerSettings(refusals=("-1:已停保=PERSON_SUSPENDED", "-9=SETTLEMENT_ENDED"))
+    async with a_running_fsi(sqlite_database, profile=Profile(answer=answer)) as fsi:
+        no = Step(infcode=-1, err_msg="王小明 已停保")
+        for infno in ("1101", "2207"):
+            fsi.core.script(infno, no)
+        fsi.core.script("5203", NOTHING)
+        with pytest.raises(InsurerRefusedError, match="PERSON_SUSPENDED"):
+            await fsi.insurer.quote(CLAIM)
+        transaction_id, shares = await fsi.quoted()
+        with pytest.raises(InsurerRefusedError, match="PERSON_SUSPENDED"):
+            await fsi.settle(transaction_id, shares)
+        transaction_id, shares = await fsi.quoted()
+        await fsi.settle(transaction_id, shares)
+        fsi.core.script("2208", Step(infcode=-9))
+        fsi.core.script("5203", Step(output={"setlinfo": setlinfo(mdtrt_id="M2")}))
+        with pytest.raises(InsurerRefusedError, match="SETTLEMENT_ENDED"):
+            await fsi.insurer.cancel(transaction_id)
+
+
 async def test_a_settlement_needs_the_quote_it_names(fsi: Fsi) -> None:
     transaction_id, shares = await fsi.quoted()
     other = replace(shares, pooled_fund_fen=shares.pooled_fund_fen + 1, self_pay_fen=shares.self_pay_fen - 1)
@@ -255,6 +278,75 @@ async def test_another_quote_for_the_same_bill_uses_the_registration_again_and_a
     await fsi.insurer.quote(CLAIM)
 
     assert len(fsi.core.sent("2201")) == 2
+
+
+async def the_visit(fsi: Fsi, transaction_id: str) -> Visit:
+    """Return the visit that a transaction has taken."""
+    visit = await fsi.unit_of_work.read(lambda connection: fsi.records.visit_of(connection, transaction_id))
+    assert visit is not None
+    return visit
+
+
+async def test_i05_a_quote_that_is_answered_late_changes_nothing_of_what_is_settled_meanwhile(
+    database: Database,
+) -> None:
+    async with a_running_fsi(database) as fsi:
+        transaction_id, shares = await fsi.quoted()
+        other = setlinfo(mdtrt_id="M1", acct_pay="0.00", psn_cash_pay="42.10")
+        answering = asyncio.Event()
+        fsi.core.script("2206", Step(output={"setlinfo": other}, waits=answering))
+        late = asyncio.create_task(fsi.insurer.quote(CLAIM))
+        await fsi.core.arrived.wait()
+
+        await fsi.settle(transaction_id, shares)
+        answering.set()
+        with pytest.raises(VisitTakenError):
+            await late
+        visit, booking = await the_visit(fsi, transaction_id), await fsi.insurer.query(transaction_id)
+        anew = (await fsi.insurer.quote(CLAIM)).shares
+
+    assert (visit.state, visit.quoted) == (VisitState.TAKEN, shares)
+    assert booking is not None  # it is what was quoted, so nobody reverses it
+    assert anew == shares
+    assert not fsi.disagreements
+
+
+async def test_i05_a_registration_that_is_answered_late_does_not_become_that_of_what_is_settled_meanwhile(
+    fsi: Fsi,
+) -> None:
+    answering = asyncio.Event()
+    fsi.core.script("2201", Step(waits=answering))
+    late = asyncio.create_task(fsi.insurer.quote(CLAIM))
+    await fsi.core.arrived.wait()
+
+    transaction_id, shares = await fsi.quoted()
+    await fsi.settle(transaction_id, shares)
+    answering.set()
+    with pytest.raises(VisitTakenError):
+        await late
+    await fsi.insurer.tidy()
+
+    assert (await the_visit(fsi, transaction_id)).mdtrt_id == "M1"
+    assert [message["input"]["data"]["mdtrt_id"] for message in fsi.core.sent("2202")] == ["M2"]
+    assert (
+        len({message["input"]["data"]["ipt_otp_no"] for message in fsi.core.sent("2201") + fsi.core.sent("2202")}) == 1
+    )
+
+
+async def test_two_quotes_of_a_bill_at_once_share_one_registration_and_cancel_the_other(fsi: Fsi) -> None:
+    answering = asyncio.Event()
+    fsi.core.script("2201", Step(waits=answering))
+    late = asyncio.create_task(fsi.insurer.quote(CLAIM))
+    await fsi.core.arrived.wait()
+    transaction_id, shares = await fsi.quoted()
+    answering.set()
+
+    assert (await late).shares == shares
+    await fsi.settle(transaction_id, shares)
+    await fsi.insurer.tidy()
+
+    assert (await the_visit(fsi, transaction_id)).mdtrt_id == "M1"
+    assert len(fsi.core.sent("2202")) == 1
 
 
 async def test_a_purchase_goes_its_own_way(fsi: Fsi) -> None:

@@ -21,6 +21,7 @@ from tests.support.fsi import (
     Step,
     a_claim,
     a_running_fsi,
+    an_entitlement,
     setlinfo,
 )
 from tests.support.money import a_bill, an_id
@@ -176,6 +177,19 @@ async def test_a_core_that_forgets_reversals_is_waited_for_until_nothing_can_arr
         assert await fsi.insurer.reverse(transaction_id) is False
 
 
+async def test_i10_a_core_that_knows_no_such_message_and_shows_its_booking_has_reversed_nothing(
+    sqlite_database: Database,
+) -> None:
+    profile = Profile(reversal=ReversalSettings(unknown_codes=("-1",)))
+    async with a_running_fsi(sqlite_database, profile=profile) as fsi:
+        transaction_id, shares = await fsi.quoted()
+        await fsi.settle(transaction_id, shares)
+        fsi.core.script("2601", Step(infcode=-1))
+
+        with pytest.raises(ReversalUnprovenError):
+            await fsi.insurer.reverse(transaction_id)
+
+
 async def test_without_registration_a_lost_answer_is_reversed_blindly(sqlite_database: Database) -> None:
     blind = Profile(outpatient=OutpatientSettings(registers=False), answer=AnswerSettings(check_refusals=True))
     async with a_running_fsi(sqlite_database, profile=blind) as fsi:
@@ -230,6 +244,20 @@ async def test_i11_refused_questions_are_forgotten_and_messages_that_move_money_
     await fsi.insurer.tidy()
 
     assert (before, await kept()) == (["1101", "2207"], ["2207"])
+
+
+async def test_i05_what_never_left_by_our_books_and_stands_at_the_core_is_reversed_when_it_is_asked_for(
+    fsi: Fsi,
+) -> None:
+    transaction_id, shares = await fsi.quoted()
+    unfit = a_claim(entitlement=an_entitlement(evidence_sha256="ab" * 1_000))
+    with pytest.raises(InsurerRefusedError, match="FIELD_UNFIT"):
+        await fsi.insurer.settle(transaction_id=transaction_id, claim=unfit, quoted=shares)
+    fsi.core.script("5203", Step(), UNDONE)
+
+    assert await fsi.insurer.reverse(transaction_id) is True
+
+    assert len(fsi.core.sent("2601")) == 1
 
 
 async def test_i05_what_a_core_refused_and_has_booked_all_the_same_is_reversed_when_it_is_asked_for(fsi: Fsi) -> None:

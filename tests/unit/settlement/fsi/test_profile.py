@@ -44,6 +44,20 @@ def test_a_province_changes_layout_paths_lengths_and_signature_by_data_alone() -
     assert profile.outpatient == Profile().outpatient
 
 
+@pytest.mark.parametrize(
+    ("infcode", "err_msg", "code"),
+    [
+        ("-4011", "", "PERSON_SUSPENDED"),
+        ("-1", "参保人 已停保[7]", "PERSON_SUSPENDED"),
+        ("-1", "查无此人，或已停保", "PERSON_UNKNOWN"),  # the first that fits
+        ("-1", "系统繁忙", "-1"),
+        ("-40", "已停保", "-40"),
+    ],
+)
+def test_a_province_gives_its_refusals_a_meaning_by_code_and_words(infcode: str, err_msg: str, code: str) -> None:
+    assert load_profile(EXAMPLE).answer.code_of(infcode=infcode, err_msg=err_msg) == code
+
+
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(
@@ -73,6 +87,10 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ('[outpatient]\nbusiness_types = ["1301"]\n', "outpatient.business_types"),
         ('[pharmacy]\nbusiness_types = ["01301"]\n', "stands in outpatient"),
         ('[session]\nagain_codes = ["999"]\n', "session.again_codes"),
+        ('[answer]\nrefusals = ["-1:已停保"]\n', "answer.refusals"),
+        ('[answer]\nrefusals = ["=PERSON_SUSPENDED"]\n', "answer.refusals"),
+        ('[answer]\nrefusals = ["-1=SULKING"]\n', "no such kind"),
+        ('[answer]\nrefusals = ["999=PERSON_SUSPENDED"]\n', "so it is no refusal"),
     ],
 )
 def test_what_contradicts_itself_is_told(text: str, told: str, tmp_path: Path) -> None:
