@@ -39,7 +39,7 @@ from face_pipeline.policy import FacePolicy
 Floats = NDArray[np.float64]
 
 BEHIND_MM: Final = 120.0  # farther from the middle of the face than any part of it: what is seen past the cheek
-DIRECTIONS: Final = 12  # in which a sheet may be bent, every 15 degrees
+DIRECTIONS: Final = 24  # in which a sheet may be bent, every 7.5 degrees: a roll between two coarser ones is not seen
 ANNEAL_MM: Final = (
     8.0,
     4.0,
