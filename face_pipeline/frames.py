@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-"""Axes (y, x, channel), BGR."""
+"""Axes (y, x, channel), BGR; what comes of a frame has a fourth channel without meaning (see `decode_frame`)."""
 
 Gray = NDArray[np.uint8]
 """Axes (y, x): a picture in near infrared."""

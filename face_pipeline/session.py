@@ -41,7 +41,6 @@ from face_pipeline.liveness.continuity import likeness, thumbnail
 from face_pipeline.liveness.cues import CueReading, CueSays
 from face_pipeline.liveness.evidence import Evidence, Stopwatch, Witness
 from face_pipeline.liveness.fusion import Fusion, Liveness, fused
-from face_pipeline.liveness.parallax import FaceView
 from face_pipeline.liveness.passive import PassiveLiveness
 from face_pipeline.liveness.readings import readings
 from face_pipeline.liveness.replay import frame_print
@@ -256,8 +255,7 @@ class FaceSession:
     def _observed(self, pictures: Pictures, face: Face, found: Mapping[Modality, Judged]) -> bool:
         """Follow the challenge with one frame; return whether the action under way is reached."""
         with self._watch.stage("challenge"):
-            view = FaceView.of(pictures.colour, face.points) if self._performance.is_asked else None
-            reached = self._performance.observe(Look(points=face.points, at=pictures.at, view=view))
+            reached = self._performance.observe(Look(points=face.points, at=pictures.at, picture=pictures.colour))
         self._suspicion.flat_frames += self._performance.is_flat
         self._companions.take(found, action=None if self._performance.is_at_rest else self._performance.index)
         return reached

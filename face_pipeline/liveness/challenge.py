@@ -12,7 +12,7 @@ from typing import Final, Protocol, TypeVar
 import numpy as np
 
 from face_pipeline.errors import PolicyError
-from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Points
+from face_pipeline.frames import Action, Challenge, ChallengePlan, Guidance, Image, Points
 from face_pipeline.liveness.gestures import TURN_SIGN, Pose, gesture
 from face_pipeline.liveness.parallax import FaceView, Track
 from face_pipeline.picture.pose import extent, narrowness, nose_offset
@@ -58,8 +58,12 @@ class Look:
     points: Points
     at: datetime
     """Capture time."""
-    view: FaceView | None = None
-    """What a nod is seen by."""
+    picture: Image | None = None
+    """The frame that the points are in; without it a nod is not seen."""
+
+    def view(self) -> FaceView | None:
+        """Return the face in its own frame."""
+        return None if self.picture is None else FaceView.of(self.picture, self.points)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,7 +78,8 @@ class Rest:
     def pose(self, look: Look) -> Pose:
         """Return how the head is held now, against this."""
         by_points = nose_offset(look.points) - self.offset
-        parallax = self.track.parallax(look.view) if self.track and look.view else None
+        view = look.view() if self.track else None
+        parallax = self.track.parallax(view) if self.track and view else None
         if parallax is not None and abs(parallax.across - by_points) > MISTAKEN:
             parallax = None
         return Pose(
@@ -90,7 +95,7 @@ class Performance:
     def __init__(self, challenge: Challenge, policy: FacePolicy) -> None:
         self._actions = challenge.actions
         self._policy = policy
-        self._recent: deque[Look] = deque(maxlen=policy.baseline_frames_min)
+        self._recent: deque[Points] = deque(maxlen=policy.baseline_frames_min)
         self._rest: Rest | None = None
         self._pose = Pose(turn=0.0, parallax=None, growth=0.0)
         self._index = 0
@@ -175,8 +180,8 @@ class Performance:
     def observe(self, look: Look) -> bool:
         """Take in one good frame; return whether the action under way is now reached (see `advance`)."""
         if self._rest is None:
-            self._recent.append(look)
-            self._rest = self._resting()
+            self._recent.append(look.points)
+            self._rest = self._resting(look)
             self._left_rest_at = look.at
             return False
         if self.passed:
@@ -192,7 +197,7 @@ class Performance:
 
         At the end of a turn or nod the places of eyes and mouth may be hidden: who stays there waits for ever.
         """
-        is_seen = look.view is None or self._pose.parallax is not None
+        is_seen = look.picture is None or self._pose.parallax is not None
         since = self._lost_at or self._rested_at
         is_over = since is not None and look.at - since > self._policy.attempt_max
         if since is None or (is_seen and self.is_at_rest) or (is_over and self._lost_at):
@@ -258,20 +263,20 @@ class Performance:
 
     @property
     def _is_frontal(self) -> bool:
-        return bool(self._recent) and abs(nose_offset(self._recent[-1].points)) <= self._policy.rest_offset_max
+        return bool(self._recent) and abs(nose_offset(self._recent[-1])) <= self._policy.rest_offset_max
 
-    def _resting(self) -> Rest | None:
+    def _resting(self, look: Look) -> Rest | None:
         """Return the pose at rest once the last frames are frontal and still."""
         if len(self._recent) < self._policy.baseline_frames_min:
             return None
-        offsets = [nose_offset(look.points) for look in self._recent]
+        offsets = [nose_offset(points) for points in self._recent]
         frontal = max(abs(offset) for offset in offsets) <= self._policy.rest_offset_max
         still = max(offsets) - min(offsets) <= self._policy.still_offset_max
         if not (frontal and still):
             return None
         return Rest(
             offset=float(np.median(offsets)),
-            narrowness=float(np.median([narrowness(look.points) for look in self._recent])),
-            extent=float(np.median([extent(look.points) for look in self._recent])),
-            track=Track(view) if (view := self._recent[-1].view) else None,
+            narrowness=float(np.median([narrowness(points) for points in self._recent])),
+            extent=float(np.median([extent(points) for points in self._recent])),
+            track=Track(view) if (view := look.view()) else None,
         )

@@ -31,6 +31,8 @@ MIDDLE: Final[tuple[float, ...]] = tuple(PLACES.mean(axis=0).tolist())
 OFF_MIDDLE: Final[list[list[float]]] = (PLACES - PLACES.mean(axis=0)).tolist()
 PLANE: Final = np.linalg.pinv(np.hstack([PLACES, np.ones((4, 1))]))  # from four shifts to the affine map they make
 ON_PLANE: Final = np.hstack([PLACES, np.ones((4, 1))]) @ PLANE  # from four shifts to those that one map makes of them
+NOSE: Final = 2  # among the five landmarks
+IN_LANDMARK_ORDER: Final = [0, 1, 4, 2, 3]  # of places, where the nose comes last
 HALF: Final = 9  # pixels around a point that are looked for
 EDGE: Final = SIDE - 1 - HALF  # the last pixel that has all its surroundings in the view
 REACH: Final = 14  # pixels that it may have moved
@@ -55,7 +57,8 @@ class FaceView:
         """Return the view of the face with these points."""
         matrix = _affine(points)
         gray = cv2.cvtColor(cv2.warpAffine(image, matrix, (SIDE, SIDE)), cv2.COLOR_BGR2GRAY)
-        nose = np.clip(matrix[:, :2] @ points[2].astype(np.float64) + matrix[:, 2], HALF, EDGE)
+        x, y = points[NOSE].tolist()
+        nose = np.array([min(max(a * x + b * y + c, HALF), EDGE) for a, b, c in matrix.tolist()])
         back = cv2.invertAffineTransform(matrix)
         return cls(gray=np.asarray(gray, np.uint8), nose=nose, to_picture=np.asarray(back, np.float64))
 
@@ -87,54 +90,40 @@ class Track:
     def __init__(self, rest: FaceView) -> None:
         self._rest: Final = rest
         self._began: Final = np.vstack((PLACES, rest.nose))
+        self._narrowness: Final = _narrowness(rest, self._began)
         self._last, self._places = rest, self._began
 
     def parallax(self, now: FaceView) -> Parallax | None:
         """Return how the face is seen now; None when one of the five places was not found again."""
-        found = _found(self._rest.gray, now.gray, self._began)
-        if found is None or found.likeness < AS_AT_REST:
-            found = _found(self._last.gray, now.gray, self._places) or found
+        found = _found(self._rest.gray, now.gray, self._began, likeness_min=AS_AT_REST)
+        if found is None:
+            found = _found(self._last.gray, now.gray, self._places, likeness_min=LIKENESS_MIN)
+        if found is None:
+            found = _found(self._rest.gray, now.gray, self._began, likeness_min=LIKENESS_MIN)
         if found is None:
             return None
-        self._last, self._places = now, found.places
-        return self._measured(now, found.places)
+        self._last, self._places = now, found
+        return self._measured(now, found)
 
     def _measured(self, now: FaceView, places: Place) -> Parallax:
         corners, nose = places[:-1] - PLACES, places[-1] - self._rest.nose
         plane = PLANE @ corners
         across, down = nose - (self._rest.nose @ plane[:2] + plane[2])
-        before = narrowness(self._rest.points(_in_landmark_order(self._began)))
-        after = narrowness(now.points(_in_landmark_order(places)))
-        return Parallax(
-            across=float(across) / EYE_DISTANCE, down=float(down) / HEIGHT, narrowing=after / max(before, TINY)
-        )
+        narrowing = _narrowness(now, places) / max(self._narrowness, TINY)
+        return Parallax(across=float(across) / EYE_DISTANCE, down=float(down) / HEIGHT, narrowing=narrowing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """The five places in another view: eyes, mouth corners, nose."""
-
-    places: Place
-    """(place, x or y)."""
-    likeness: float
-    """Of the one that is least like what was looked for."""
-
-
-def _found(before: Gray, now: Gray, places: Place) -> _Found | None:
+def _found(before: Gray, now: Gray, places: Place, *, likeness_min: float) -> Place | None:
     """Return where the surroundings of five places are; None when one is not found, or was taken for another."""
     moved: list[list[float]] = []
-    least = 1.0
     for x, y in places.tolist():
         across, down, likeness = _shift(before, now, x, y)
-        if not likeness >= LIKENESS_MIN:  # also what is no number
+        if not likeness >= likeness_min:  # also what is no number
             return None
         moved.append([x + across, y + down])
-        least = min(least, likeness)
     found = np.array(moved)
     corners = found[:-1] - PLACES
-    if np.abs(corners - ON_PLANE @ corners).max() > MISFIT_MAX:
-        return None
-    return _Found(places=found, likeness=least)
+    return None if np.abs(corners - ON_PLANE @ corners).max() > MISFIT_MAX else found
 
 
 def _affine(points: Points) -> NDArray[np.float64]:
@@ -155,8 +144,9 @@ def _affine(points: Points) -> NDArray[np.float64]:
     return np.array([[a, b, m - a * x - b * y] for (a, b), m in zip(rows, MIDDLE, strict=True)])
 
 
-def _in_landmark_order(places: Place) -> NDArray[np.float64]:
-    return np.concatenate((places[:2], places[-1:], places[2:-1]))
+def _narrowness(view: FaceView, places: Place) -> float:
+    """Return how narrow a face is in its frame, from eyes, mouth corners and nose in the view."""
+    return narrowness(view.points(places[IN_LANDMARK_ORDER]))
 
 
 def _shift(before: Gray, now: Gray, at_x: float, at_y: float) -> tuple[float, float, float]:

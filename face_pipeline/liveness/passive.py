@@ -1,5 +1,6 @@
 """Does one frame look like a living face, or like paper or a screen?"""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,11 +36,11 @@ class PassiveLiveness:
         if small is not None and _is_half(small, image) and seen.shape[1] >= 2 * width and seen.shape[0] >= 2 * height:
             seen = surroundings(small, Box(x=box.x / 2, y=box.y / 2, width=box.width / 2, height=box.height / 2))
         seen = _halved(seen, width, height)
-        logits = self.model.session.run(self.model.planes(seen))[0][0]
-        if not np.isfinite(logits).all():
+        logits = self.model.session.run(self.model.planes(seen))[0][0].tolist()
+        if not all(map(math.isfinite, logits)):
             raise InferenceError("the liveness model gave no number")
-        weights = np.exp(logits - logits.max())
-        return float(weights[LIVE_CLASS] / weights.sum())
+        weights = [math.exp(logit - max(logits)) for logit in logits]
+        return weights[LIVE_CLASS] / sum(weights)
 
 
 def _is_half(small: Image, image: Image) -> bool:

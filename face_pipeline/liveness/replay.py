@@ -50,12 +50,16 @@ def frame_print(image: Image, points: Points) -> bytes:
         32 bytes, to be compared by the number of bits in which they differ.
     """
     cells = _cells(image)
-    structure = _blurred(cells, FINE) - _blurred(cells, COARSE)
-    structure /= np.sqrt(_blurred(structure * structure, 2 * COARSE)) + CONTRAST_FLOOR
+    structure = _blurred(cells, FINE)
+    structure -= _blurred(cells, COARSE)
+    contrast = _blurred(structure * structure, 2 * COARSE)
+    np.sqrt(contrast, out=contrast)
+    contrast += CONTRAST_FLOOR
+    structure /= contrast
     height, width = image.shape[:2]
-    weighed = (structure * _weights(points * np.array([GRID[0] / width, GRID[1] / height], np.float32))).ravel()
+    structure *= _weights(points * np.array([GRID[0] / width, GRID[1] / height], np.float32))
     # Each bit is the sign of a sum over cells of its own, all over the picture: 256 independent questions.
-    sums = np.einsum("ij,ij->i", weighed[_ORDER].reshape(BITS, -1), _SIGNS)
+    sums = np.einsum("ij,ij->i", structure.ravel().take(_ORDER).reshape(BITS, -1), _SIGNS)
     return np.packbits(sums > 0).tobytes()
 
 

@@ -15,6 +15,7 @@ from face_pipeline.models.weights import Job, Manifest, ModelInput, WeightFile, 
 
 FATAL_ONLY = 4  # what goes wrong is raised, and told once
 DETECTOR_WARM_SIDE = 320
+COLOURS = 3  # blue, green and red
 
 
 class InferenceError(FaceError):
@@ -57,13 +58,22 @@ class OnnxSession:
         return [np.asarray(output, np.float32) for output in outputs]
 
 
-def as_planes(image: Image, spec: ModelInput) -> NDArray[np.float32]:
-    """Return a BGR picture as the model was trained on it: floats, axes (1, channel, y, x)."""
+def as_planes(image: Image, spec: ModelInput, *, multiple: int = 1) -> NDArray[np.float32]:
+    """Return a BGR picture as the model was trained on it: floats, axes (1, channel, y, x).
+
+    Args:
+        image: the picture; a fourth channel is left out.
+        spec: what the model takes.
+        multiple: of what height and width must be; black is added below and beside.
+    """
     height, width = spec.height or image.shape[0], spec.width or image.shape[1]
     sized = image if image.shape[:2] == (height, width) else cv2.resize(image, (width, height))
-    channels = cv2.split(sized)  # plane by plane: several times faster than cv2.dnn.blobFromImage here
-    planes = np.empty((1, len(channels), height, width), np.float32)
-    planes[0] = channels[::-1] if spec.channels == "RGB" else channels
+    channels = cv2.split(sized)[:COLOURS]  # plane by plane: several times faster than cv2.dnn.blobFromImage here
+    planes = np.empty((1, COLOURS, height + -height % multiple, width + -width % multiple), np.float32)
+    for plane, channel in zip(planes[0], channels[::-1] if spec.channels == "RGB" else channels, strict=True):
+        plane[:height, :width] = channel
+        plane[height:] = 0
+        plane[:, width:] = 0
     if (spec.mean, spec.scale) != (0.0, 1.0):
         planes -= np.float32(spec.mean)
         planes *= np.float32(spec.scale)
@@ -78,9 +88,9 @@ class LoadedModel:
     session: OnnxSession
     input: ModelInput
 
-    def planes(self, image: Image) -> NDArray[np.float32]:
+    def planes(self, image: Image, *, multiple: int = 1) -> NDArray[np.float32]:
         """Return a BGR picture as the batch of one that this model takes, resized where its size is fixed."""
-        return as_planes(image, self.input)
+        return as_planes(image, self.input, multiple=multiple)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """How is a face brought to the place, size and angle the embedding model was trained on?"""
 
+import math
 from typing import Final
 
 import cv2
@@ -18,12 +19,12 @@ TEMPLATE: Final[Points] = np.array(
 
 
 def aligned_crop(image: Image, points: Points) -> Image:
-    """Return the face as a crop of 112 x 112 pixels, BGR.
+    """Return the face as a crop of 112 x 112 pixels, with the channels of the image.
 
     A large face is shrunk by averaging first: taking every fourth pixel would leave noise and drop lines.
     """
     transform = similarity_transform(points, TEMPLATE)
-    shrink = int(1 / max(float(np.hypot(transform[0, 0], transform[1, 0])), SCALE_MIN))
+    shrink = int(1 / max(math.hypot(transform[0, 0], transform[1, 0]), SCALE_MIN))
     if shrink >= SHRINK_FROM:
         image, origin = _shrunk(image, transform, shrink)
         transform = similarity_transform(np.asarray((points - origin + 0.5) / shrink - 0.5, np.float32), TEMPLATE)
@@ -63,10 +64,12 @@ def similarity_transform(source: Points, target: Points) -> NDArray[np.float64]:
 
 def roll_degrees(points: Points) -> float:
     """Return how far the eye line is from level, in degrees; positive is clockwise in the image."""
-    right_eye, left_eye = points[0], points[1]
-    return float(np.degrees(np.arctan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0])))
+    (right_x, right_y), (left_x, left_y) = points[:2].tolist()
+    return math.degrees(math.atan2(left_y - right_y, left_x - right_x))
 
 
 def mapped(points: Points | NDArray[np.float64], transform: NDArray[np.float64]) -> Points:
     """Return the points after an affine transform of shape (2, 3)."""
-    return np.asarray(points @ transform[:, :2].T + transform[:, 2], np.float32)
+    (xx, xy, x_shift), (yx, yy, y_shift) = transform.tolist()  # plain numbers, as above
+    places: list[list[float]] = points.tolist()
+    return np.array([(xx * x + xy * y + x_shift, yx * x + yy * y + y_shift) for x, y in places], np.float32)

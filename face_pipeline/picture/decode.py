@@ -32,6 +32,9 @@ JPEG_SCANS_MAX: Final = 32  # encoders make 1, progressive ones about 10; an emp
 def decode_frame(jpeg: bytes, policy: FacePolicy) -> Image:
     """Return the picture of one frame, scaled down while decoding where it is larger than needed.
 
+    It has a fourth channel that nobody reads: OpenCV turns and scales four bytes a pixel in up to half of the time that
+    it takes for three, to the same values.
+
     Raises:
         FrameTooLargeError: too many bytes or pixels; nothing was decoded.
         FrameUndecodableError: no JPEG, or not a whole one.
@@ -40,7 +43,7 @@ def decode_frame(jpeg: bytes, policy: FacePolicy) -> Image:
     width, height = _jpeg_size(jpeg, policy)
     shorter = policy.decode_side_min * min(width, height) // max(width, height)
     scale_to = (shorter, policy.decode_side_min) if height > width else (policy.decode_side_min, shorter)
-    return _jpeg(jpeg, min_width=scale_to[0], min_height=scale_to[1])
+    return _jpeg(jpeg, min_width=scale_to[0], min_height=scale_to[1], form="BGRA")
 
 
 def decode_portrait(content: bytes, policy: FacePolicy) -> Image:
@@ -156,11 +159,10 @@ def _jpeg_size(content: bytes, policy: FacePolicy, *, form: str = "") -> tuple[i
 def _scans(jpeg: bytes) -> int:
     """Return how many scans a JPEG begins; `bytes.count` takes four times as long."""
     content = np.frombuffer(jpeg, np.uint8)
-    marks = (content[:-1] == JPEG_SCAN[0]).nonzero()[0]
-    return int(np.count_nonzero(content[marks + 1] == JPEG_SCAN[1]))
+    return int(np.count_nonzero((content[:-1] == JPEG_SCAN[0]) & (content[1:] == JPEG_SCAN[1])))
 
 
-def _jpeg(content: bytes, *, min_width: int, min_height: int, form: Literal["BGR", "GRAY"] = "BGR") -> Image:
+def _jpeg(content: bytes, *, min_width: int, min_height: int, form: Literal["BGR", "BGRA", "GRAY"] = "BGR") -> Image:
     """Decode; with a minimal size the decoder halves the picture as long as it stays above (0: full size)."""
     try:
         # Not the decoder's fast modes: they save a tenth of its time and let 5, not 2, of 40 simulated replays pass.

@@ -80,12 +80,10 @@ class Detector:
 
     def _rows(self, picture: Image) -> list[NDArray[np.float32]]:
         """Return what the model finds in a picture as it is, padded to its largest stride."""
-        below, beside = -picture.shape[0] % STRIDES[-1], -picture.shape[1] % STRIDES[-1]
-        if below or beside:
-            picture = np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_CONSTANT), np.uint8)
-        outputs = self.model.session.run(self.model.planes(picture))
+        planes = self.model.planes(picture, multiple=STRIDES[-1])
+        outputs = self.model.session.run(planes)
         least = self.policy.detector_score_search
-        rows = _decoded(outputs, (picture.shape[1], picture.shape[0]), least)
+        rows = _decoded(outputs, (planes.shape[3], planes.shape[2]), least)
         # One face is found many times over: keep the best of each heap of overlapping finds.
         best = cv2.dnn.NMSBoxes(rows[:, :4].tolist(), rows[:, 14].tolist(), least, self.policy.detector_overlap_max)
         return [rows[index] for index in np.asarray(best, np.intp).ravel()]
@@ -140,13 +138,13 @@ def _decoded(outputs: list[NDArray[np.float32]], size: tuple[int, int], score_mi
     classes, objects, boxes, points = (np.concatenate(part, axis=1)[0] for part in parts)
     squared = (classes * objects).ravel()  # both lie in 0..1; the score is their geometric mean
     chosen = (squared >= score_min * score_min).nonzero()[0]
-    anchors = _anchors(*size)[chosen]
-    cells, stride, box = anchors[:, :-1], anchors[:, -1:], boxes[chosen]
+    anchors, box = _anchors(*size).take(chosen, 0), boxes.take(chosen, 0)
+    cells, stride = anchors[:, :-1], anchors[:, -1:]
     rows = np.empty((chosen.size, ROW), np.float32)
     rows[:, 2:4] = np.exp(box[:, 2:]) * stride
     rows[:, :2] = (cells[:, :2] + box[:, :2]) * stride - rows[:, 2:4] / 2
-    rows[:, 4:14] = (cells + points[chosen]) * stride
-    rows[:, 14] = np.sqrt(squared[chosen])
+    rows[:, 4:14] = (cells + points.take(chosen, 0)) * stride
+    rows[:, 14] = np.sqrt(squared.take(chosen))
     return rows
 
 

@@ -1,5 +1,6 @@
 """Which numbers stand for a face?"""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,7 +62,7 @@ class Embedder:
 
 def _unit(part: LoadedModel, crop: Image) -> Embedding:
     raw = part.session.run(part.planes(crop))[0][0]
-    length = float(np.linalg.norm(raw))
-    if not np.isfinite(length) or length < NORM_MIN:
+    length = math.sqrt(raw @ raw)
+    if not math.isfinite(length) or length < NORM_MIN:
         raise InferenceError("the embedding has no length")
     return np.asarray(raw / length, np.float32)

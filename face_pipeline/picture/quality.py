@@ -56,7 +56,7 @@ def framing(face: Face, image: Image, policy: FacePolicy, demands: Demands) -> G
         return Guidance.COME_CLOSER
     if box.width > policy.face_width_fraction_max * width:
         return Guidance.MOVE_BACK
-    to_edge = float(np.minimum(face.points, (width, height) - face.points).min())
+    to_edge = min(min(x, width - x, y, height - y) for x, y in face.points.tolist())
     cut_off = inside_x * inside_y < (1 - policy.cut_off_fraction_max) * box.area
     if cut_off or to_edge < policy.edge_margin_min * box.width:
         return Guidance.CENTRE_FACE

@@ -45,3 +45,11 @@ def test_a_strip_of_which_nothing_is_left_once_it_is_scaled_down_is_refused(heig
     for decode in (decode_frame, decode_portrait):
         with pytest.raises(FrameUndecodableError):
             decode(strip(height, width), POLICY)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_frame_has_the_colours_of_the_same_picture_taken_as_a_portrait(channels: int) -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (120, 160, channels), dtype=np.uint8)
+    jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
+
+    np.testing.assert_array_equal(decode_frame(jpeg, POLICY)[:, :, :3], decode_portrait(jpeg, POLICY))
