@@ -57,10 +57,11 @@ format: $(VENV)/.installed ## format and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# In CI this runs beside the tests, and what lasts gives way to them.
 check: $(VENV)/.installed ## lint, types, import arrows, contract, printed docs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	nice $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
 	$(BIN)/python protos/generate.py --lint

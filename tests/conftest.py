@@ -13,10 +13,17 @@ settings.register_profile("untimed", deadline=None)  # how long an example takes
 settings.load_profile("untimed")
 
 
+BOUNDED = {"device_registry", "face_pipeline", "settlement", "credentials"}
+"""The rooms with a coverage bound, which is on what their own tests reach: tracing makes a test a third slower."""
+
+
 @pytest.hookimpl(trylast=True)  # after the shuffle
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the system tests first: a few of them last a minute, and one that begins last keeps everybody waiting."""
     items.sort(key=lambda item: "system" not in item.path.parts)
+    for item in items:
+        if BOUNDED.isdisjoint(item.path.parts):
+            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
-"""Real databases for tests, on SQLite and on PostgreSQL: migrated once per process, then copied."""
+"""Real databases for tests, on SQLite and on PostgreSQL: migrated once per process, then copied or emptied."""
 
-import itertools
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,16 +10,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-from sqlalchemy import Connection, Engine, inspect, make_url
+from sqlalchemy import Connection, Engine, inspect
 
 from server.store import UnitOfWork, migrate, open_engine, open_reader
 from server.store.engine import BUSY_TIMEOUT
 from server.store.postgresql import WRITE_LOCK
 from server.store.writer import Batch
+from tests.support.clean_databases import CleanDatabases
 from tests.support.postgres import PostgresServer
-
-_NUMBERS = itertools.count(1)
-_TEMPLATE = "migrated"
 
 
 class Database(Protocol):
@@ -111,9 +108,8 @@ class PostgresqlDatabase:
 
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
-        self.name = f"test_{next(_NUMBERS)}"
-        _make_template(server)
-        self.url = server.create(self.name, template=_TEMPLATE)
+        self.name = _clean_databases(server).lend()
+        self.url = server.url(self.name)
         self.engine = open_engine(self.url)
         self._opened: list[Callable[[], None]] = [self.engine.dispose]
 
@@ -131,10 +127,7 @@ class PostgresqlDatabase:
 
     def outside(self) -> psycopg.Connection[Any]:
         """Return a bare connection."""
-        url = make_url(self.url)
-        connection = psycopg.connect(
-            user=url.username, dbname=url.database, host=str(url.query["host"]), autocommit=True
-        )
+        connection = self.server.connect(self.name)
         self._opened.append(connection.close)
         return connection
 
@@ -151,10 +144,10 @@ class PostgresqlDatabase:
         return b"".join(file.read_bytes() for file in files if file.is_file())
 
     def close(self) -> None:
-        """Close what was opened, and drop the database."""
+        """Close what was opened, and give the database back."""
         for close in reversed(self._opened):
             close()
-        self.server.drop(self.name)
+        _clean_databases(self.server).take_back(self.name)
 
 
 def a_database(folder: Path, *, name: str = "shualian.db") -> Engine:
@@ -202,10 +195,8 @@ def _migrated() -> bytes:
 
 
 @cache
-def _make_template(server: PostgresServer) -> None:
-    engine = open_engine(server.create(_TEMPLATE))
-    migrate(engine)
-    engine.dispose()
+def _clean_databases(server: PostgresServer) -> CleanDatabases:
+    return CleanDatabases(server)
 
 
 def forget_checks(connection: Connection) -> None:

@@ -58,6 +58,14 @@ class PostgresServer:
         self.run(f"CREATE DATABASE {name}{copy}")
         return self.url(name)
 
+    def connect(self, name: str) -> psycopg.Connection[Any]:
+        """Return a bare connection to a database, in autocommit."""
+        return psycopg.connect(user="postgres", dbname=name, host=str(self.folder), autocommit=True)
+
+    def disconnect(self, name: str) -> None:
+        """End every connection to a database, and wait until they are gone."""
+        self.run(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'")  # noqa: S608 - our own name
+
     def drop(self, name: str) -> None:
         """Remove a database and whoever is still connected to it."""
         self.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
