@@ -52,7 +52,11 @@ FRAMES_PER_SECOND: Final = 12
 REMEMBERED: Final = 200_000
 """Prints: as many as the memory holds."""
 PRINTS_OF_SESSION: Final = 50
-SETTINGS: Final[Settings] = {"face.failures_per_claim_max": 1_000, "face.failures_per_terminal_max": 100_000}
+SETTINGS: Final[Settings] = {
+    "face.failures_per_claim_max": 1_000,
+    "face.failures_per_terminal_max": 100_000,
+    "limits.face_sessions_per_worker_max": 100,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,7 @@ SETTINGS: Final[Settings] = {
     "face.replay_prints_max": 1_000,
     "face.failures_per_claim_max": 1_000,
     "face.failures_per_terminal_max": 100_000,
+    "limits.face_sessions_per_worker_max": 100,
     "limits.calls_per_second": 1_000,
     "limits.calls_burst": 1_000,
 }

@@ -221,8 +221,9 @@ class Limits:
     """Calls a terminal may have open at once, its control stream among them."""
     face_sessions_per_terminal_max: Annotated[int, Between(1, 100)] = 2
     """Face sessions a terminal may have open at once."""
-    face_sessions_max: Annotated[int, Between(1, 10_000)] = 24
-    """Face sessions this process runs at once. Each waiting terminal gets one before any gets two."""
+    face_sessions_per_worker_max: Annotated[int, Between(1, 1_000)] = 2
+    """Face sessions this process runs at once for each of `face.workers`: with more, nobody is decided in time. Each
+    waiting terminal gets one before any gets two."""
     keepalive_time: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 30 * _S
     """Silence after which the transport asks whether the other end is there."""
     keepalive_timeout: Annotated[timedelta, Between(500 * _MS, 1 * _MIN)] = 10 * _S
@@ -302,6 +303,11 @@ class Config:
         return self.store.url or f"sqlite:///{self.data_dir / 'shualian.sqlite'}"
 
     @property
+    def face_sessions_max(self) -> int:
+        """Face sessions this process runs at once."""
+        return self.face.workers * self.limits.face_sessions_per_worker_max
+
+    @property
     def witness(self) -> Path:
         """Where the revocations are repeated outside the database."""
         return self.registry.witness or self.data_dir / "witness" / "revocations.jsonl"
@@ -348,8 +354,8 @@ def _contradictions(config: Config) -> Iterator[str]:
     yield from insurer_mistakes(config.insurer, config.fsi, insurer_timeout=config.settlement.insurer_timeout)
     if config.settlement.pin_free_limit_fen > config.settlement.amount_limit_fen:
         yield "settlement.pin_free_limit_fen: must not be above settlement.amount_limit_fen"
-    if config.limits.face_sessions_per_terminal_max > config.limits.face_sessions_max:
-        yield "limits.face_sessions_per_terminal_max: must not be above limits.face_sessions_max"
+    if config.limits.face_sessions_per_terminal_max > config.face_sessions_max:
+        yield "limits.face_sessions_per_terminal_max: must not be above face_sessions_per_worker_max x face.workers"
     if config.limits.message_bytes_max < 3 * config.face.frame_bytes_max + ENVELOPE_BYTES:
         yield "limits.message_bytes_max: must hold three pictures of face.frame_bytes_max"
     if config.store.lag_max < 2 * config.store.poll_interval:

@@ -67,9 +67,7 @@ def face_room(
             pipeline=pipeline,
             desk=_desk(domain, unit_of_work, rules, register),
             rules=rules,
-            seats=FaceSeats(
-                total=config.limits.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max
-            ),
+            seats=FaceSeats(total=config.face_sessions_max, per_terminal=config.limits.face_sessions_per_terminal_max),
             looking=Looking(
                 executor=workers,
                 turns=FrameTurns(at_once=config.face.workers),
