@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -23,6 +24,14 @@ _WEIGHTS: Final = tuple(2**place % 11 for place in range(17, 0, -1))  # GB 11643
 _CHECK_CHARACTERS: Final = "10X98765432"
 _MIDDLE_DOTS: Final = str.maketrans(dict.fromkeys("•・∙‧⋅．", "·"))  # as typed in names of minorities
 _DIGITS_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Name and number in clear: for whoever compares them with the register, and for nobody's eyes."""
+
+    name: str = field(repr=False)
+    id_number: str = field(repr=False)
 
 
 def id_number_from_text(text: str) -> str:

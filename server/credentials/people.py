@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from server.credentials.errors import (
 )
 from server.credentials.forgotten import FORGOTTEN, REMEMBERED, ForgottenFace
 from server.credentials.identity import (
+    Identity,
     card_number_from_text,
     id_number_from_text,
     masked_id_number,
@@ -59,14 +60,6 @@ class InsuredPerson:
     region: str
     masked_name: str
     masked_id_number: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Name and number in clear: for whoever compares them with the register, and for nobody's eyes."""
-
-    name: str = field(repr=False)
-    id_number: str = field(repr=False)
 
 
 class People:

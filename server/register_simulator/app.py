@@ -72,7 +72,7 @@ async def _answered(register: SimulatedRegister, question: Mapping[str, Any]) ->
     told: dict[str, Any] = (
         {"agrees": False} if person is None else _told(person, with_face=question.get("with_face") is True)
     )
-    if person is not None and guardian is not None:
+    if guardian is not None:
         told["guardian"] = guardian
     text = json.dumps(told, ensure_ascii=False)
     if script.mode is Mode.GARBLED:
@@ -83,15 +83,16 @@ async def _answered(register: SimulatedRegister, question: Mapping[str, Any]) ->
 def _asked_for(
     register: SimulatedRegister, question: Mapping[str, Any]
 ) -> tuple[SimulatedPerson | None, dict[str, str] | None]:
-    """Return who is asked for, and their guardian if one was named; nobody when the two do not belong together."""
+    """Return who is asked for, nobody when a guardian is named and is not theirs; and the guardian that was named."""
     person = register.find(id_number=str(question.get("id_number")), name=str(question.get("name")))
     named = question.get("guardian")
-    if person is None or named is None:
+    if named is None:
         return person, None
     if not isinstance(named, dict):
         raise SimulatorInputError("a guardian has id_number and name")
     guardian = {key: str(named.get(key)) for key in ("id_number", "name")}
-    return (person, guardian) if register.is_guardian(person, **guardian) else (None, None)
+    is_theirs = person is not None and register.is_guardian(person, **guardian)
+    return (person if is_theirs else None), guardian
 
 
 def _told(person: SimulatedPerson, *, with_face: bool) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from server.credentials.desk import Activation, CodeLimits, CredentialDesk, Rela
 from server.credentials.errors import RegisterUnavailableError
 from server.credentials.guardians import Guardians
 from server.credentials.holder import ByCard, ByFace, HolderProofs
-from server.credentials.identity import birth_date_of, checksum
-from server.credentials.people import Identity
+from server.credentials.identity import Identity, birth_date_of, checksum
 from server.credentials.register import Register, Registered
 from server.credentials.register.local import LocalRegister
 from server.credentials.relatives import FamilyDesk, Wish

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from face_pipeline.frames import Template
-    from server.credentials.people import Identity
+    from server.credentials.identity import Identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,11 @@ import httpx
 import structlog
 
 from server.credentials.errors import CredentialError, RegisterUnavailableError
-from server.credentials.identity import birth_date_of, id_number_from_text, name_from_text
+from server.credentials.identity import Identity, birth_date_of, id_number_from_text, name_from_text
 from server.credentials.register import Registered
 
 if TYPE_CHECKING:
     from face_pipeline.frames import Template
-    from server.credentials.people import Identity
 
 log = structlog.get_logger()
 
@@ -86,13 +85,13 @@ class HttpRegister:
         await self._pause(max(0.0, began + self._answer_after - perf_counter()))
         return found
 
-    async def find_ward(self, *, id_number: str, name: str, guardian: "Identity") -> Registered | None:
+    async def find_ward(self, *, id_number: str, name: str, guardian: Identity) -> Registered | None:
         """Return the child who has both, if the register says that this is their guardian; see the port."""
         found, _ = await self._found(id_number, name, with_face=False, guardian=guardian)
         return found
 
     async def _found(
-        self, id_number: str, name: str, *, with_face: bool, guardian: "Identity | None"
+        self, id_number: str, name: str, *, with_face: bool, guardian: Identity | None
     ) -> tuple[Registered | None, bytes | None]:
         number, name = id_number_from_text(id_number), name_from_text(name)
         question: dict[str, object] = {"id_number": number, "name": name, "with_face": with_face}
@@ -103,8 +102,7 @@ class HttpRegister:
         try:
             answer = await self._asked(question)
             found, portrait = _read(answer, number=number, name=name)
-            if found is not None:
-                _check_guardian(answer, said)
+            _check_guardian(answer, said)
         except RegisterUnavailableError:
             self._on_asked("UNAVAILABLE", perf_counter() - began)
             raise
@@ -167,7 +165,8 @@ class HttpRegister:
 def _check_guardian(answer: Any, said: Mapping[str, str] | None) -> None:  # noqa: ANN401 - JSON, read by `_read`
     """Refuse an answer that does not name the guardian it was asked about.
 
-    A register that knows nothing of guardians says of everybody that name and number agree.
+    A register that knows nothing of guardians says of everybody that name and number agree. Its no is refused as well:
+    beside a yes that is none, it would tell whose name and number they are.
 
     Raises:
         RegisterUnavailableError: it names nobody, or somebody else.

@@ -5,8 +5,8 @@ from typing import Final
 from sqlalchemy import Connection
 
 from server.credentials.guardians import Guardians
-from server.credentials.identity import birth_date_of
-from server.credentials.people import Identity, InsuredPerson, People
+from server.credentials.identity import Identity, birth_date_of
+from server.credentials.people import InsuredPerson, People
 from server.credentials.register import Registered
 from server.store.unit_of_work import UnitOfWork
 

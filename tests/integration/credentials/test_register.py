@@ -22,7 +22,7 @@ from starlette.routing import Route
 from face_pipeline.errors import FrameUndecodableError
 from face_pipeline.frames import Template
 from server.credentials.errors import IdNumberInvalidError, RegisterUnavailableError
-from server.credentials.people import Identity
+from server.credentials.identity import Identity
 from server.credentials.register import Registered
 from server.credentials.register.http import ANSWER_BYTES_MAX, PATH, HttpRegister
 from server.register_simulator.app import application
@@ -145,12 +145,13 @@ async def test_a_child_is_found_for_its_guardian_and_for_nobody_else(executor: T
 
 
 @pytest.mark.parametrize("said", [None, {"id_number": OTHER, "name": "陆望舒"}, True])
+@pytest.mark.parametrize("agrees", [True, False])
 async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_for_nobody(
-    executor: ThreadPoolExecutor, said: object
+    executor: ThreadPoolExecutor, said: object, *, agrees: bool
 ) -> None:
-    """As one does that knows nothing of guardians, and says of everybody that name and number agree."""
+    """As one does that knows nothing of guardians: to a stranger it tells by no answer whose name and number agree."""
     person = {"id_number": XI.id_number, "name": XI.name, "born": XI.born, "region": XI.region}
-    answer = {"agrees": True, "person": person} | ({} if said is None else {"guardian": said})
+    answer = ({"agrees": True, "person": person} if agrees else {"agrees": False}) | ({} if said is None else {"guardian": said})
 
     async def find(_request: Request) -> Response:
         return Response(json.dumps(answer), media_type="application/json")
