@@ -13,6 +13,7 @@ from server.settlement.errors import OutcomeUnknownError
 from server.settlement.quote import CHINA
 from server.settlement.reconciliation.actions import ReconciliationItems
 from server.settlement.reconciliation.runs import DayResult, Reconciliation, ReconciliationPolicy
+from server.settlement.reconciliation.statements import Statements
 from server.settlement.remote import Upstream
 from server.store.unit_of_work import UnitOfWork
 from tests.support.insurer import Fault, RemoteInsurerInMemory
@@ -110,13 +111,14 @@ class Far:
         unit_of_work: UnitOfWork | None = None,
         told: list[DayResult] | None = None,
         policy: ReconciliationPolicy | None = None,
+        statements: Statements | None = None,
     ) -> Reconciliation:
         """Return the reconciliation of one replica."""
         return Reconciliation(
             unit_of_work=unit_of_work or self.money.unit_of_work,
             now=self.money.clock.now,
             zone=CHINA,
-            statements=self.insurer.statements,
+            statements=statements or self.insurer.statements,
             upstream=self.upstream(unit_of_work),
             audit=self.money.audit,
             policy=policy or ReconciliationPolicy(),

@@ -6,7 +6,7 @@ closes it with a reason; one that comes back is open again.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from server.store.tables.doubt import NOT_CLOSED, reconciliation_days, reconcili
 ITEMS_PER_DAY_MAX: Final = 1_000
 """Differences of one day that become items; the day's row counts all of them."""
 _RUN: Final = "BOOKS"
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _item, _day, _run = reconciliation_items.c, reconciliation_days.c, reconciliation_runs.c
 
@@ -199,9 +200,9 @@ def _reopened(row: Any, now: datetime) -> dict[str, object]:  # noqa: ANN401 - a
     return {"first_seen_at": now, "closed_at": None, "closed_by": "", "outcome": ItemOutcome.NONE.value, "reason": ""}
 
 
-def note_day(connection: Connection, day: date, *, now: datetime, agrees: bool, differences: int) -> None:
-    """Write down how the comparison of a day ended."""
-    values = {"compared_at": now, "agreed_at": now if agrees else None, "differences": differences}
+def note_day(connection: Connection, day: date, *, began: datetime, agrees: bool, differences: int) -> None:
+    """Write down how the comparison of a day ended; what came after it had begun it may not have seen."""
+    values = {"compared_at": began, "agreed_at": began if agrees else None, "differences": differences}
     changed = connection.execute(update(reconciliation_days).where(_day.day == day).values(values))
     if changed.rowcount == 0:
         connection.execute(insert(reconciliation_days).values(day=day, **values))
@@ -220,16 +221,15 @@ def compared_days(connection: Connection, *, since: date) -> dict[date, Day]:
     }
 
 
-def needs_details(connection: Connection, day: date, *, over_since: datetime | None) -> bool:
-    """Return whether totals that agree are not enough for a day.
+def has_open_items(connection: Connection, day: date) -> bool:
+    """Return whether a day has any: they would vanish unseen, were its totals believed when two of them cancel out."""
+    return connection.scalar(select(_item.item_id).where(_item.day == day, NOT_CLOSED).limit(1)) is not None
 
-    They are not while it has open items, which would vanish unseen when two of them cancel out; nor before it has
-    agreed in a comparison after its end (`over_since`, None for a day that is not over).
-    """
-    if connection.scalar(select(_item.item_id).where(_item.day == day, NOT_CLOSED).limit(1)) is not None:
-        return True
+
+def has_agreed_since(connection: Connection, day: date, *, since: datetime) -> bool:
+    """Return whether a day agreed in a comparison that began at a moment or later."""
     agreed_at: datetime | None = connection.scalar(select(_day.agreed_at).where(_day.day == day))
-    return over_since is not None and (agreed_at is None or agreed_at < over_since)
+    return agreed_at is not None and agreed_at >= since
 
 
 def last_compared(connection: Connection, *, until: date) -> date | None:
@@ -240,8 +240,8 @@ def last_compared(connection: Connection, *, until: date) -> date | None:
 
 def begin_run(
     connection: Connection, *, now: datetime, lease: timedelta, not_again_before: timedelta, is_of_all: bool
-) -> bool:
-    """Take the turn among all replicas; return False when it is not due, or somebody has it.
+) -> datetime | None:
+    """Take the turn among all replicas and return until when; None when it is not due, or somebody has it.
 
     Args:
         connection: the transaction to write in.
@@ -251,28 +251,37 @@ def begin_run(
         is_of_all: whether every open day is compared; a run of one day puts off no run of all.
     """
     row = connection.execute(select(_run.begun_at, _run.leased_until).where(_run.name == _RUN)).one_or_none()
-    values = {"begun_at": now, "leased_until": now + lease}
+    turn = now + lease
+    values = {"begun_at": now, "leased_until": turn}
     if row is None:
+        if not is_of_all:
+            values["begun_at"] = _NEVER
         connection.execute(insert(reconciliation_runs).values(name=_RUN, **values))
-        return True
+        return turn
     until = row.leased_until
-    is_taken = until is not None and now < until <= now + lease + CLOCK_SLACK
+    is_taken = until is not None and now < until <= turn + CLOCK_SLACK
     # A beginning that lies ahead was written by a clock that has since been set back.
     is_early = abs(now - row.begun_at) < not_again_before
     if is_taken or is_early:
-        return False
+        return None
     if not is_of_all:
         del values["begun_at"]
     connection.execute(update(reconciliation_runs).where(_run.name == _RUN).values(values))
-    return True
+    return turn
 
 
-def end_run(connection: Connection, *, now: datetime, succeeded: bool) -> None:
-    """Give the turn back."""
+def has_turn(connection: Connection, turn: datetime) -> bool:
+    """Return whether nobody has taken the turn from whoever got it until then; late is no harm as long as so."""
+    until: datetime | None = connection.scalar(select(_run.leased_until).where(_run.name == _RUN))
+    return until == turn
+
+
+def end_run(connection: Connection, turn: datetime, *, now: datetime, succeeded: bool) -> None:
+    """Give the turn back, if it is not somebody else's by now."""
     values: dict[str, object] = {"leased_until": None}
     if succeeded:
         values["succeeded_at"] = now
-    connection.execute(update(reconciliation_runs).where(_run.name == _RUN).values(values))
+    connection.execute(update(reconciliation_runs).where(_run.name == _RUN, _run.leased_until == turn).values(values))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

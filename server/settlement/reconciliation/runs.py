@@ -23,8 +23,10 @@ from server.settlement.reconciliation.items import (
     begin_run,
     compared_days,
     end_run,
+    has_agreed_since,
+    has_open_items,
+    has_turn,
     last_compared,
-    needs_details,
     note_day,
     see,
 )
@@ -69,7 +71,8 @@ class ReconciliationPolicy:
     lease: timedelta = timedelta(minutes=30)
     """How long one run may last; then another replica takes the turn."""
     in_detail: bool = True
-    """Whether a day is compared transaction by transaction once it is over, also where its totals agree."""
+    """Whether a day is compared transaction by transaction once it is over, also where its totals agree; one with open
+    items is so in any case."""
     lines_max: int = LINES_MAX
     """Settlements of one day that are compared one by one."""
 
@@ -141,7 +144,7 @@ class Reconciliation:
         return await self._run(day, not_again_before=timedelta())
 
     async def _run(self, day: date | None, *, not_again_before: timedelta) -> Sequence[DayResult]:
-        if not await self._unit_of_work.write(
+        turn = await self._unit_of_work.write(
             lambda connection: begin_run(
                 connection,
                 now=self._now(),
@@ -149,16 +152,19 @@ class Reconciliation:
                 not_again_before=not_again_before,
                 is_of_all=day is None,
             )
-        ):
+        )
+        if turn is None:
             raise ReconciliationUnderWayError
         succeeded = False
         try:
             days = [day] if day is not None else await self._unit_of_work.read(self._open_days)
-            results = [await self._compared(each) for each in days]
+            results = [await self._compared(each, turn) for each in days]
             succeeded = day is None and not any(result.failed for result in results)
             return results
         finally:
-            await self._unit_of_work.write(lambda connection: end_run(connection, now=self._now(), succeeded=succeeded))
+            await self._unit_of_work.write(
+                lambda connection: end_run(connection, turn, now=self._now(), succeeded=succeeded)
+            )
 
     def _open_days(self, connection: Connection) -> list[date]:
         """Return the days to compare, oldest first: also those of a time when nobody did."""
@@ -180,21 +186,22 @@ class Reconciliation:
             return True
         return abs(now - seen.compared_at) >= self._policy.agreed_again_after
 
-    async def _compared(self, day: date) -> DayResult:
+    async def _compared(self, day: date, turn: datetime) -> DayResult:
         """Compare a day; whatever goes wrong leaves it open, and the other days are compared all the same."""
         try:
-            result = await self._compare(day)
+            result = await self._compare(day, turn)
         except Exception as error:  # noqa: BLE001 - as above: the insurer does not answer, or not usably
             result = DayResult(day=day, agrees=False, differences=0, new_items=0, failed=True, why=why_of(error))
         self._on_day(result)
         return result
 
-    async def _compare(self, day: date) -> DayResult:
+    async def _compare(self, day: date, turn: datetime) -> DayResult:
+        began = self._now()  # a comparison that goes on past midnight has not seen the whole day
         totals = await self._unit_of_work.walk(
             partial(totals_of, day=day, zone=self._zone), patience=self._policy.lease
         )
         if await self._statements.totals_agree(day, totals):
-            found = await self._hidden(day)
+            found = await self._hidden(day, began=began)
             counting = () if found is None else await self._judged(day, found)
             is_explained = not counting
         else:
@@ -202,7 +209,7 @@ class Reconciliation:
             counting = await self._judged(day, found)
             is_explained = not counting and not await self._unit_of_work.read(is_anything_in_doubt)
         new = await self._unit_of_work.write(
-            partial(self._written_down, day=day, counting=counting, agrees=is_explained)
+            partial(self._written_down, turn, day=day, began=began, counting=counting, agrees=is_explained)
         )
         return DayResult(
             day=day,
@@ -218,21 +225,29 @@ class Reconciliation:
         )
         return await self._statements.differences(day, lines)
 
-    async def _hidden(self, day: date) -> Sequence[Difference] | None:
+    async def _hidden(self, day: date, *, began: datetime) -> Sequence[Difference] | None:
         """Return what differs although the totals agree; None when nobody looks.
 
         A day with too many transactions to look at stays compared by its totals.
+
+        Raises:
+            ReconciliationTooLargeError: there are too many, and open items, whose end nobody could see.
         """
-        ends = bounds_of(day, self._zone)[1]
-        over_since = ends if self._now() >= ends else None
-        if not self._policy.in_detail or not await self._unit_of_work.read(
-            partial(needs_details, day=day, over_since=over_since)
-        ):
+        has_items = await self._unit_of_work.read(partial(has_open_items, day=day))
+        if not has_items and not await self._is_over_and_unseen(day, began):
             return None
         try:
             return await self._differences(day)
         except ReconciliationTooLargeError:
+            if has_items:
+                raise
             return None
+
+    async def _is_over_and_unseen(self, day: date, began: datetime) -> bool:
+        ends = bounds_of(day, self._zone)[1]
+        if not self._policy.in_detail or began < ends:
+            return False
+        return not await self._unit_of_work.read(partial(has_agreed_since, day=day, since=ends))
 
     async def _judged(self, day: date, differences: Sequence[Difference]) -> Sequence[Judged]:
         booked_there = await self._booked_there(to_ask_again(differences))
@@ -255,10 +270,20 @@ class Reconciliation:
                     booked.add(transaction_id)
         return booked
 
-    def _written_down(self, connection: Connection, *, day: date, counting: Sequence[Judged], agrees: bool) -> int:
-        now = self._now()
-        new = see(connection, day, counting, now=now)
-        note_day(connection, day, now=now, agrees=agrees, differences=len(counting))
+    def _written_down(
+        self,
+        turn: datetime,
+        connection: Connection,
+        *,
+        day: date,
+        began: datetime,
+        counting: Sequence[Judged],
+        agrees: bool,
+    ) -> int:
+        if not has_turn(connection, turn):  # an older view of the day must not close what a newer one has found
+            raise ReconciliationUnderWayError
+        new = see(connection, day, counting, now=self._now())
+        note_day(connection, day, began=began, agrees=agrees, differences=len(counting))
         for item_id in new:
             self._audit.append(
                 connection,

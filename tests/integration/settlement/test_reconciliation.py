@@ -165,6 +165,12 @@ async def test_a_comparison_of_one_day_neither_puts_off_that_of_all_nor_counts_a
     assert results is not None
 
 
+async def test_a_comparison_of_one_day_does_not_put_off_the_very_first_of_all(near: Far) -> None:
+    await near.reconciliation().run(day_of(near.money.clock.now(), CHINA))
+
+    assert await near.reconciliation().run_if_due() is not None
+
+
 async def test_a_replica_that_died_in_the_middle_keeps_the_others_waiting_for_its_lease_alone(near: Far) -> None:
     near.insurer.fail_next("totals", Fault.HANG)
     dying = asyncio.create_task(near.reconciliation().run())
@@ -260,16 +266,36 @@ async def test_a_day_whose_details_are_not_wanted_or_too_many_is_compared_by_its
     assert "details" not in near.insurer.calls
 
 
-async def test_an_item_does_not_vanish_because_another_one_makes_the_totals_agree(near: Far) -> None:
-    shares = near.insurer.booked.pop(near.transaction_id)
-    await near.reconciliation().run()
-    before = await the_item(near)
-    near.insurer.booked[near.money.an_id()] = shares
+@pytest.mark.parametrize("policy", [ReconciliationPolicy(), ReconciliationPolicy(in_detail=False)])
+async def test_an_item_does_not_vanish_because_another_one_makes_the_totals_agree(
+    near: Far, policy: ReconciliationPolicy
+) -> None:
+    before = await hide_an_item(near)
 
-    (result,) = await near.reconciliation().run()
+    (result,) = await near.reconciliation(policy=policy).run()
 
     assert (result.differences, result.in_detail) == (2, True)
     assert before.item_id in {item.item_id for item in await near.items.listed()}
+
+
+async def test_an_item_of_a_day_with_too_many_payments_to_look_at_stays_and_its_day_is_said_to_have_failed(
+    near: Far,
+) -> None:
+    before = await hide_an_item(near)
+
+    (result,) = await near.reconciliation(policy=ReconciliationPolicy(lines_max=0)).run()
+
+    assert (result.failed, result.why) == (True, ReconciliationTooLargeError.reason)
+    assert await near.items.listed() == [before]
+
+
+async def hide_an_item(far: Far) -> Item:
+    """Find that the insurer lacks the bill, and let it book another of the same sums; return the item."""
+    shares = far.insurer.booked.pop(far.transaction_id)
+    await far.reconciliation().run()
+    item = await the_item(far)
+    far.insurer.booked[far.money.an_id()] = shares
+    return item
 
 
 async def test_a_day_somebody_named_that_is_yet_to_come_hides_none_on_which_nobody_compared(near: Far) -> None:

@@ -110,7 +110,10 @@ class MessageIdsExhaustedError(FsiError):
 
 
 class VisitTakenError(FsiError):
-    """The bill was settled, or its visit dropped, while it was quoted; a quote asked for anew begins a new visit."""
+    """The bill was settled, numbered by another quote, or its visit dropped while it was quoted; nothing moved.
+
+    A quote asked for anew finds the visit as it is, or begins another.
+    """
 
     reason = "VISIT_TAKEN"
 

@@ -55,7 +55,8 @@ class Undoings:
         sent = [message for message in settles if message.may_have_arrived]
         if visit is None or not settles or not (sent or can_look(visit)):
             return False
-        doubtful = [message for message in sent if message.infcode in {None, GOOD}]
+        # A refusal is believed where a look shows nothing; where nobody can look, it is undone like what is in doubt.
+        doubtful = [message for message in sent if message.infcode in {None, GOOD} or not can_look(visit)]
         had_moved, was_seen = bool(visit.setl_id), False
         if can_look(visit):
             found = await self._means.looks.at(visit, msgids=_msgids(messages))

@@ -206,6 +206,23 @@ async def test_without_registration_a_lost_answer_is_reversed_blindly(sqlite_dat
     assert len(fsi.core.sent("2601")) == 1
 
 
+async def test_i05_a_refusal_that_nobody_can_look_behind_is_reversed_by_its_number_when_it_is_asked_for(
+    sqlite_database: Database,
+) -> None:
+    blind = Profile(outpatient=OutpatientSettings(registers=False))
+    async with a_running_fsi(sqlite_database, profile=blind) as fsi:
+        fsi.core.script("2206", Step(output={"setlinfo": setlinfo(mdtrt_id="")}))
+        fsi.core.script("2207", Step(infcode=-1))
+        transaction_id, shares = await fsi.quoted()
+        with pytest.raises(InsurerRefusedError):
+            await fsi.settle(transaction_id, shares)
+
+        await fsi.insurer.reverse(transaction_id)
+
+    ((settle,), (reverse,)) = fsi.core.sent("2207"), fsi.core.sent("2601")
+    assert reverse["input"]["data"]["omsgid"] == settle["msgid"]
+
+
 async def test_registrations_that_nobody_needs_are_cancelled_once_and_forgotten(fsi: Fsi) -> None:
     await fsi.insurer.quote(CLAIM)
     assert await fsi.insurer.tidy() == 0
