@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import MAXYEAR, date
 from typing import Final
 
 from server.credentials.errors import (
@@ -60,10 +60,11 @@ def birth_date_of(id_number: str) -> date:
 
 def birthday(born: date, years: int) -> date:
     """Return the day on which somebody has this age; born on a leap day means March 1 in other years."""
+    year = min(born.year + years, MAXYEAR)  # a number may name any year
     try:
-        return born.replace(year=born.year + years)
+        return born.replace(year=year)
     except ValueError:
-        return date(born.year + years, 3, 1)
+        return date(year, 3, 1)
 
 
 def checksum(digits: str) -> str:

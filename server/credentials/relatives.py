@@ -125,17 +125,20 @@ class FamilyDesk:
         is_child = not self._family.needs_own_face(id_number_from_text(wish.id_number))
         holder = await self._holders.read(caller, wish.holder, action=action)
         relative = await self._relative_here(caller, wish, action=action, is_child=is_child)
-        registered = await self._registered(caller, wish, guardian_id=holder.person_id if is_child else None)
+        guardian_id = holder.person_id if is_child else None
+        registered = await self._registered(caller, wish, relative, guardian_id=guardian_id)
 
         def work(connection: Connection) -> Relative:
             known = self._told_again(connection, request)
             if known is not None:
                 return known
             self._holders.use_up(connection, holder)
+            if not registered.still(connection):  # struck out as the guardian since the register was asked
+                raise PersonNotInRegisterError
             relative_id = self._known_here(connection, caller, registered)
             if relative is not None:
                 self._holders.use_up(connection, relative)
-                if relative.person_id != relative_id:  # said as if the register did not know them: it must not tell
+                if relative.person_id != relative_id:  # became somebody else's number since it was compared
                     raise PersonNotInRegisterError
             binding = self._family.bind(
                 connection,
@@ -152,11 +155,14 @@ class FamilyDesk:
         self._wrong.take_back(caller.terminal_id)
         return bound
 
-    async def _registered(self, caller: Caller, wish: Wish, *, guardian_id: str | None) -> Registered:
+    async def _registered(
+        self, caller: Caller, wish: Wish, relative: Proven | None, *, guardian_id: str | None
+    ) -> Registered:
         """Return the relative as the register has them; counted as a wrong question until they are bound.
 
         Raises:
-            PersonNotInRegisterError: it has nobody like that, or names the holder as no guardian of theirs.
+            PersonNotInRegisterError: it has nobody like that, names the holder as no guardian of theirs, or means
+                somebody else than whose face it is: said as if it did not know them, because it must not tell.
             RegisterTriesSpentError: too many such claims came from this terminal.
         """
         if wait := self._wrong.wait(caller.terminal_id):
@@ -167,9 +173,19 @@ class FamilyDesk:
         except RegisterUnavailableError:
             self._wrong.take_back(caller.terminal_id)
             raise
-        if found is None:
+        is_them = relative is None or await self._unit_of_work.read(
+            lambda connection: self._is_face_of(connection, relative, wish, found)
+        )
+        if found is None or not is_them:
             raise PersonNotInRegisterError
         return found
+
+    def _is_face_of(self, connection: Connection, relative: Proven, wish: Wish, found: Registered | None) -> bool:
+        """Compare, also with nobody, and before the writer is waited for: how long it takes must not tell which."""
+        if found is None:
+            self._people.id_by_number(connection, wish.id_number)
+            return False
+        return known_person(connection, self._people, found) == relative.person_id
 
     async def _asked(self, wish: Wish, guardian_id: str | None) -> Registered | None:
         """Ask the register once, about a child together with who says to be the guardian."""

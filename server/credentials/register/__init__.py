@@ -4,9 +4,12 @@
 register says of a face is a template before it gets here: a portrait is never kept (I7).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import Connection
 
 if TYPE_CHECKING:
     from face_pipeline.frames import Template
@@ -28,6 +31,8 @@ class Registered:
     """Of their portrait; None when there is none, or none was asked for."""
     is_ours: bool = False
     """Whether that template is the one that we keep of them anyway."""
+    still: Callable[[Connection], bool] = field(default=lambda _connection: True, repr=False, compare=False)
+    """Whether their guardian is one now, for the transaction that binds; a register elsewhere is not asked again."""
 
 
 class Register(Protocol):

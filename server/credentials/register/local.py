@@ -1,5 +1,7 @@
 """The register for a pilot or a closed scheme: our own table of people, as an operator has filled it."""
 
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection
@@ -36,9 +38,10 @@ class LocalRegister:
             theirs = self._people.by_claim(connection, id_number=guardian.id_number, name=guardian.name)
             if child is None or theirs is None:
                 return None
-            if not self._guardians.is_guardian(connection, child_id=child.person_id, guardian_id=theirs.person_id):
+            still = partial(self._guardians.is_guardian, child_id=child.person_id, guardian_id=theirs.person_id)
+            if not still(connection):
                 return None
-            return self._registered(connection, child, with_face=False)
+            return replace(self._registered(connection, child, with_face=False), still=still)
 
         return await self._unit_of_work.read(work)
 

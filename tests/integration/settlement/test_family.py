@@ -35,7 +35,7 @@ from tests.support.credentials import (
     an_id_number_of,
     registered,
 )
-from tests.support.database import Database, SqliteDatabase
+from tests.support.database import Database, SqliteDatabase, locked
 from tests.support.money import ANOTHER_TERMINAL, REGION, a_bill, a_settlement_desk
 
 CHILD = date(2018, 6, 1)
@@ -307,6 +307,22 @@ async def test_a_question_that_ends_in_no_binding_counts_whatever_it_failed_for(
 
     with pytest.raises(RegisterTriesSpentError):
         await window.relatives.bind(window.caller, a_wish(adult, holder=proof, face=proof.assertion))
+
+
+async def test_i09_whether_the_register_knows_whom_a_face_is_not_takes_no_turn_of_the_writer(
+    window: CredentialWindow, sqlite_database: SqliteDatabase
+) -> None:
+    """Else a terminal could measure what the refusal does not say, with nobody there but the holder."""
+    proof, adult = await window.a_proof(), known(window, born=date(1962, 5, 4))
+    refusals = set[str]()
+
+    with locked(sqlite_database):
+        for who in (adult, replace(adult, name="别人")):
+            with pytest.raises(PersonNotInRegisterError) as refused:
+                await window.relatives.bind(window.caller, a_wish(who, holder=proof, face=proof.assertion))
+            refusals.add(repr(refused.value))
+
+    assert len(refusals) == 1
 
 
 async def test_a_register_that_is_down_and_relatives_who_are_bound_cost_no_question(window: CredentialWindow) -> None:

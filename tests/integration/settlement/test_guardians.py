@@ -16,7 +16,9 @@ from server.credentials.errors import (
     RegisterUnavailableError,
 )
 from server.credentials.guardians import Guardians
+from server.credentials.identity import Identity
 from server.credentials.register import Registered
+from server.credentials.register.local import LocalRegister
 from server.credentials.relatives import WRONG_PER_TERMINAL_MAX
 from tests.support.credentials import (
     CredentialWindow,
@@ -129,6 +131,29 @@ async def test_a_guardian_who_is_struck_out_binds_no_more(window: CredentialWind
     assert await window.money.unit_of_work.write(strike) == [False, True, False, False]
     with pytest.raises(PersonNotInRegisterError):
         await window.bound(theirs)
+
+
+async def test_a_guardian_who_is_struck_out_while_they_bind_does_not(window: CredentialWindow) -> None:
+    """Else the operator has ended every binding that rests on their word, and then there is one more."""
+    theirs, child = await a_child(window, of=window.money.person)
+    register = LocalRegister(
+        unit_of_work=window.money.unit_of_work, people=window.money.people, guardians=guardians_of(window)
+    )
+    ids = {"child_id": child.person_id, "guardian_id": window.money.person.person_id}
+
+    class StruckOutMeanwhile:
+        async def find(self, *, id_number: str, name: str, with_face: bool) -> Registered | None:
+            return await register.find(id_number=id_number, name=name, with_face=with_face)
+
+        async def find_ward(self, *, id_number: str, name: str, guardian: Identity) -> Registered | None:
+            found = await register.find_ward(id_number=id_number, name=name, guardian=guardian)
+            await window.money.unit_of_work.write(
+                lambda c: guardians_of(window).end(c, **ids, actor=OPERATOR, reason="court order")
+            )
+            return found
+
+    with pytest.raises(PersonNotInRegisterError):
+        await a_credential_window(window.money, register=StruckOutMeanwhile()).bound(theirs)
 
 
 async def test_an_operator_ends_a_binding_for_a_guardian_who_cannot_come(window: CredentialWindow) -> None:

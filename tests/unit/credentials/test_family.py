@@ -27,3 +27,7 @@ def test_a_number_without_a_birth_date_is_no_id_number() -> None:
     assert birth_date_of("990000201003020012") == date(2010, 3, 2)
     with pytest.raises(IdNumberInvalidError):
         birth_date_of("990000201002300012")
+
+
+def test_a_number_may_name_a_year_after_which_there_are_no_sixteen() -> None:
+    assert not needs_own_face(date(9990, 2, 28), today=date(2026, 11, 22))
