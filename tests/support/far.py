@@ -12,6 +12,7 @@ from server.settlement.closing import Doubts
 from server.settlement.errors import OutcomeUnknownError
 from server.settlement.quote import CHINA
 from server.settlement.reconciliation.actions import ReconciliationItems
+from server.settlement.reconciliation.items import Item
 from server.settlement.reconciliation.runs import DayResult, Reconciliation, ReconciliationPolicy
 from server.settlement.reconciliation.statements import Statements
 from server.settlement.remote import Upstream
@@ -104,6 +105,11 @@ class Far:
             audit=self.money.audit,
             upstream=self.upstream(),
         )
+
+    async def the_item(self) -> Item:
+        """Return the one difference that is open."""
+        (item,) = await self.items.listed()
+        return item
 
     def reconciliation(
         self,

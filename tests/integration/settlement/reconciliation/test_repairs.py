@@ -1,7 +1,5 @@
 """What is not paid here and paid there is undone there, when an operator confirms it, and never otherwise."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from sqlalchemy import update
 
@@ -10,37 +8,14 @@ from server.settlement import SettlementState
 from server.settlement.errors import InsurerRefusedError, ReconciliationItemStateError
 from server.settlement.quote import CHINA
 from server.settlement.reconciliation.actions import ReconciliationItems
-from server.settlement.reconciliation.items import Item, ItemOutcome, ItemState
+from server.settlement.reconciliation.items import ItemOutcome, ItemState
 from server.settlement.reconciliation.judging import Proposal
 from server.settlement.reconciliation.statements import DifferenceClass
 from server.store.tables.settlement import settlements
-from tests.support.database import Database, SqliteDatabase
-from tests.support.far import Far, a_far_desk
+from tests.support.far import Far
 from tests.support.insurer import Fault, RemoteInsurerInMemory
 
 ACTOR = "operator:mei"
-
-
-@pytest.fixture
-async def far(database: Database) -> AsyncIterator[Far]:
-    """Return a desk before a remote insurer, with one settled bill."""
-    async with a_far_desk(database.engine) as desk:
-        await desk.settle()
-        yield desk
-
-
-@pytest.fixture
-async def near(sqlite_database: SqliteDatabase) -> AsyncIterator[Far]:
-    """Return the same where the engine does not matter."""
-    async with a_far_desk(sqlite_database.engine) as desk:
-        await desk.settle()
-        yield desk
-
-
-async def the_item(far: Far) -> Item:
-    """Return the one open item."""
-    (item,) = await far.items.listed()
-    return item
 
 
 async def test_what_we_undid_and_they_did_not_is_proposed_and_undone_when_an_operator_confirms(far: Far) -> None:
@@ -48,7 +23,7 @@ async def test_what_we_undid_and_they_did_not_is_proposed_and_undone_when_an_ope
     far.insurer.booked[far.transaction_id] = far.quote.shares  # their restored backup has it again
 
     (result,) = await far.reconciliation().run()
-    item = await the_item(far)
+    item = await far.the_item()
     repaired = await far.items.confirm(item.item_id, actor=ACTOR)
     (after,) = await far.reconciliation().run()
 
@@ -78,7 +53,7 @@ async def test_what_was_refused_here_and_is_paid_there_is_undone_there_when_an_o
     far.insurer.booked[refused.transaction_id] = refused.quote.shares  # it booked after it had said no
 
     await far.reconciliation().run()
-    item = await the_item(far)
+    item = await far.the_item()
     repaired = await far.items.confirm(item.item_id, actor=ACTOR)
     (after,) = await far.reconciliation().run()
     about = AuditFilter(subject=item.item_id)
@@ -113,7 +88,7 @@ async def test_a_repair_that_a_comparison_saw_first_is_on_record_all_the_same(ne
     await near.reverse()
     near.insurer.booked[near.transaction_id] = near.quote.shares
     await near.reconciliation().run()
-    item = await the_item(near)
+    item = await near.the_item()
     items = ReconciliationItems(
         unit_of_work=near.money.unit_of_work,
         now=near.money.clock.now,
@@ -134,7 +109,7 @@ async def test_a_repair_is_not_carried_out_when_the_bill_is_paid_here_by_now(nea
     await near.reverse()
     near.insurer.booked[near.transaction_id] = near.quote.shares
     await near.reconciliation().run()
-    item = await the_item(near)
+    item = await near.the_item()
     await near.money.unit_of_work.write(
         lambda connection: connection.execute(update(settlements).values(state=SettlementState.SETTLED.value))
     )

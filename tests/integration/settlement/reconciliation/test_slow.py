@@ -1,7 +1,7 @@
 """A comparison takes time: what it may say of a day that ended meanwhile, or that somebody else has compared since."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -11,16 +11,7 @@ from server.settlement.quote import CHINA
 from server.settlement.reconciliation.days import day_of
 from server.settlement.reconciliation.runs import DayResult
 from server.settlement.reconciliation.statements import Difference, DifferenceClass, StatementLine, StatementTotal
-from tests.support.database import Database
-from tests.support.far import Far, a_far_desk
-
-
-@pytest.fixture
-async def far(database: Database) -> AsyncIterator[Far]:
-    """Return a desk before a remote insurer, with one settled bill."""
-    async with a_far_desk(database.engine) as desk:
-        await desk.settle()
-        yield desk
+from tests.support.far import Far
 
 
 class Slow:

@@ -1,7 +1,7 @@
 """Our books against the insurer's, all day: totals, details, differences, and how each of them ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -21,33 +21,11 @@ from server.settlement.reconciliation.ours import lines_of
 from server.settlement.reconciliation.runs import TOTALS, DayResult, Reconciliation, ReconciliationPolicy
 from server.settlement.reconciliation.statements import DifferenceClass
 from tests.support.database import Database, SqliteDatabase, a_unit_of_work
-from tests.support.far import Far, a_far_desk
+from tests.support.far import Far
 from tests.support.insurer import Fault
 from tests.support.money import Money, a_bill, a_settlement_desk
 
 ACTOR = "operator:mei"
-
-
-@pytest.fixture
-async def far(database: Database) -> AsyncIterator[Far]:
-    """Return a desk before a remote insurer, with one settled bill."""
-    async with a_far_desk(database.engine) as desk:
-        await desk.settle()
-        yield desk
-
-
-@pytest.fixture
-async def near(sqlite_database: SqliteDatabase) -> AsyncIterator[Far]:
-    """Return the same where the engine does not matter."""
-    async with a_far_desk(sqlite_database.engine) as desk:
-        await desk.settle()
-        yield desk
-
-
-async def the_item(far: Far) -> Item:
-    """Return the one open item."""
-    (item,) = await far.items.listed()
-    return item
 
 
 async def test_books_that_agree_are_compared_by_their_totals_alone(near: Far) -> None:
@@ -63,14 +41,14 @@ async def test_what_only_we_have_is_a_persons_business_and_comes_back_when_it_wa
     shares = near.insurer.booked.pop(near.transaction_id)
 
     await near.reconciliation().run()
-    item = await the_item(near)
+    item = await near.the_item()
     assigned = await near.items.assign(item.item_id, "mei", actor=ACTOR)
     with pytest.raises(ReconciliationItemStateError):
         await near.items.confirm(item.item_id, actor=ACTOR)
     closed = await near.items.close(item.item_id, actor=ACTOR, reason="they will book it by hand")
     near.money.clock.advance(timedelta(hours=1))
     await near.reconciliation().run()
-    again = await the_item(near)
+    again = await near.the_item()
     near.insurer.booked[near.transaction_id] = shares
     await near.reconciliation().run()
 
@@ -133,7 +111,7 @@ async def test_totals_that_no_transaction_explains_are_a_difference_of_their_own
 
     await near.reconciliation().run()
 
-    item = await the_item(near)
+    item = await near.the_item()
     assert (item.transaction_id, item.reference, item.difference_class) == (None, TOTALS, DifferenceClass.AMOUNT)
 
 
@@ -293,7 +271,7 @@ async def hide_an_item(far: Far) -> Item:
     """Find that the insurer lacks the bill, and let it book another of the same sums; return the item."""
     shares = far.insurer.booked.pop(far.transaction_id)
     await far.reconciliation().run()
-    item = await the_item(far)
+    item = await far.the_item()
     far.insurer.booked[far.money.an_id()] = shares
     return item
 
