@@ -151,7 +151,9 @@ async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_
 ) -> None:
     """As one does that knows nothing of guardians: to a stranger it tells by no answer whose name and number agree."""
     person = {"id_number": XI.id_number, "name": XI.name, "born": XI.born, "region": XI.region}
-    answer = ({"agrees": True, "person": person} if agrees else {"agrees": False}) | ({} if said is None else {"guardian": said})
+    answer = ({"agrees": True, "person": person} if agrees else {"agrees": False}) | (
+        {} if said is None else {"guardian": said}
+    )
 
     async def find(_request: Request) -> Response:
         return Response(json.dumps(answer), media_type="application/json")
