@@ -67,8 +67,9 @@ check: $(VENV)/.installed ## lint, types, import arrows, contract, printed docs
 	$(BIN)/python protos/generate.py --lint
 	$(BIN)/shualian docs check
 
+# Three for two cores: tests of processes and sockets wait as often as they work.
 test: setup ## every test, with the coverage bound of the domain packages
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(DOMAIN) --cov-branch --cov-fail-under=90
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(DOMAIN) --cov-branch --cov-fail-under=90
 
 system: setup ## the system tests alone: real processes, real sockets
 	$(BIN)/pytest -n 2 --dist loadfile tests/system
