@@ -221,7 +221,7 @@ class Limits:
     """Calls a terminal may have open at once, its control stream among them."""
     face_sessions_per_terminal_max: Annotated[int, Between(1, 100)] = 2
     """Face sessions a terminal may have open at once."""
-    face_sessions_per_worker_max: Annotated[int, Between(1, 1_000)] = 2
+    face_sessions_per_worker_max: Annotated[int, Between(1, 1_000)] = 3
     """Face sessions this process runs at once for each of `face.workers`: with more, nobody is decided in time. Each
     waiting terminal gets one before any gets two."""
     keepalive_time: Annotated[timedelta, Between(1 * _S, 10 * _MIN)] = 30 * _S
