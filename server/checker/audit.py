@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, select
 
+from server.checker.beside import DOUBTFUL
 from server.checker.books import Account, InsurerBooking, JournalEntry, OurSettlement
 from server.checker.people import Payer
+from server.checker.pockets import balances_of
 from server.programs import StepFailedError, environment, program
 from server.settlement.ledger import AccountKind
-from server.store.tables.settlement import accounts, ledger_entries, settlements
+from server.store.tables.settlement import ledger_entries, settlements
 
 SECONDS_MAX: Final = 120.0
 _SETTLE, _UNDO = "settle:", "undo:"
@@ -85,7 +87,7 @@ def read_ledger(connection: Connection) -> list[InsurerBooking]:
 
 def read_accounts(connection: Connection, payers: Sequence[Payer]) -> list[Account]:
     """Return what the people's accounts hold at the insurer in house."""
-    held = _balances(connection, AccountKind.PERSON)
+    held = balances_of(connection, AccountKind.PERSON)
     return [
         Account(person_id=payer.person_id, opened_with_fen=payer.account_fen, holds_fen=held.get(payer.person_id, 0))
         for payer in payers
@@ -110,11 +112,6 @@ def walk(verb: str, env: Mapping[str, str]) -> list[str]:
 
 def is_in_doubt(engine: Engine) -> bool:
     """Return whether the platform has a settlement of which it does not know what became of it."""
-    doubtful = select(settlements.c.transaction_id).where(settlements.c.state.in_(("PENDING", "UNKNOWN"))).limit(1)
+    doubtful = select(settlements.c.transaction_id).where(settlements.c.state.in_(DOUBTFUL)).limit(1)
     with engine.connect() as connection:
         return connection.scalar(doubtful) is not None
-
-
-def _balances(connection: Connection, kind: AccountKind) -> Mapping[str, int]:
-    rows = connection.execute(select(accounts.c.owner, accounts.c.balance_fen).where(accounts.c.kind == kind.value))
-    return {row.owner: row.balance_fen for row in rows}

@@ -5,7 +5,7 @@ the day's payments without a PIN.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, func, select
@@ -42,10 +42,9 @@ def read_takings(connection: Connection) -> list[Taking]:
 
 def read_pockets(connection: Connection, payers: Sequence[Payer]) -> list[Account]:
     """Return what the people's electronic accounts and credit lines hold, and what they owe."""
-    kinds = {kind.value: pocket for pocket, kind, _, _ in _KEPT}
     held = Counter[tuple[str, Pocket]]()
-    for row in connection.execute(select(accounts).where(accounts.c.kind.in_(kinds))):
-        held[row.owner, kinds[row.kind]] = row.balance_fen
+    for pocket, kind, _, _ in _KEPT:
+        held.update({(owner, pocket): fen for owner, fen in balances_of(connection, kind).items()})
     owed = select(credit_debts.c.person_id, func.sum(credit_debts.c.taken_fen - credit_debts.c.repaid_fen).label("fen"))
     debts = owed.where(credit_debts.c.given_back_at.is_(None)).group_by(credit_debts.c.person_id)
     for row in connection.execute(debts):
@@ -75,6 +74,12 @@ def read_pin_free_days(connection: Connection) -> list[PinFreeDay]:
         PinFreeDay(person_id=row.person_id, day=row.day.isoformat(), payments=row.payments, total_fen=row.total_fen)
         for row in connection.execute(select(pin_free_days))
     ]
+
+
+def balances_of(connection: Connection, kind: AccountKind) -> Mapping[str, int]:
+    """Return what the ledger's accounts of one kind hold, by their owners."""
+    rows = connection.execute(select(accounts.c.owner, accounts.c.balance_fen).where(accounts.c.kind == kind.value))
+    return {row.owner: row.balance_fen for row in rows}
 
 
 def _taken(connection: Connection) -> Iterator[Taking]:

@@ -8,7 +8,7 @@ import sys
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -51,8 +51,7 @@ def executor() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-@asynccontextmanager
-async def asking(
+def asking(
     register: SimulatedRegister,
     executor: ThreadPoolExecutor,
     *,
@@ -61,16 +60,38 @@ async def asking(
     at_once_max: int = 4,
     answer_after: timedelta = timedelta(),
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> AsyncIterator[HttpRegister]:
+) -> AbstractAsyncContextManager[HttpRegister]:
     """Serve a register on loopback, and return the port that asks it."""
-    async with served(application(register, token=token)) as address:
+    return asking_whatever_is_at(
+        application(register, token=token),
+        executor,
+        bears=bears,
+        at_once_max=at_once_max,
+        answer_after=answer_after,
+        pause=pause,
+    )
+
+
+@asynccontextmanager
+async def asking_whatever_is_at(
+    app: Starlette,
+    executor: ThreadPoolExecutor,
+    *,
+    bears: str = "",
+    at_once_max: int = 4,
+    within: timedelta = timedelta(seconds=1),
+    answer_after: timedelta = timedelta(),
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> AsyncIterator[HttpRegister]:
+    """Do the same with what is no register."""
+    async with served(app) as address:
         headers = {"authorization": f"Bearer {bears}"} if bears else {}
         asks = HttpRegister(
             client=httpx.AsyncClient(base_url=f"http://{address}", headers=headers, trust_env=False),
             enroll=enroll,
             executor=executor,
             at_once_max=at_once_max,
-            within=timedelta(seconds=1),
+            within=within,
             answer_after=answer_after,
             pause=pause,
         )
@@ -158,20 +179,10 @@ async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_
     async def find(_request: Request) -> Response:
         return Response(json.dumps(answer), media_type="application/json")
 
-    async with served(Starlette(routes=[Route(PATH, find, methods=["POST"])])) as address:
-        register = HttpRegister(
-            client=httpx.AsyncClient(base_url=f"http://{address}", trust_env=False),
-            enroll=enroll,
-            executor=executor,
-            at_once_max=1,
-            within=timedelta(seconds=30),
-            answer_after=timedelta(),
-        )
-        try:
-            with pytest.raises(RegisterUnavailableError):
-                await register.find_ward(id_number=XI.id_number, name=XI.name, guardian=GUARDIAN)
-        finally:
-            await register.close()
+    app = Starlette(routes=[Route(PATH, find, methods=["POST"])])
+    async with asking_whatever_is_at(app, executor, within=timedelta(seconds=30)) as register:
+        with pytest.raises(RegisterUnavailableError):
+            await register.find_ward(id_number=XI.id_number, name=XI.name, guardian=GUARDIAN)
 
 
 @pytest.mark.parametrize("mode", [Mode.DOWN, Mode.GARBLED, Mode.OTHER_PERSON, Mode.SLOW])
@@ -227,21 +238,13 @@ async def test_i11_an_answer_that_unpacks_to_more_than_it_is_vouches_for_nobody(
         encodings.append(request.headers["accept-encoding"])
         return Response(packed, headers={"content-encoding": "gzip, gzip"})
 
-    async with served(Starlette(routes=[Route(PATH, find, methods=["POST"])])) as address:
-        register = HttpRegister(
-            client=httpx.AsyncClient(base_url=f"http://{address}", trust_env=False),
-            enroll=enroll,
-            executor=executor,
-            at_once_max=1,
-            within=timedelta(seconds=30),
-            answer_after=timedelta(),
-        )
+    app = Starlette(routes=[Route(PATH, find, methods=["POST"])])
+    async with asking_whatever_is_at(app, executor, within=timedelta(seconds=30)) as register:
         tracemalloc.start()
         with pytest.raises(RegisterUnavailableError):
             await register.find(id_number=NUMBER, name="沈知秋", with_face=False)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        await register.close()
 
     assert encodings == ["identity"]
     assert most < ANSWER_BYTES_MAX
