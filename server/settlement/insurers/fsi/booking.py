@@ -136,8 +136,7 @@ class Bookings:
             if await self._is_there_all_the_same(visit, message):
                 raise OutcomeDisagreesError(field="infcode") from error
             await self._note(visit, message, infcode=error.infcode, err_msg=error.err_msg)
-            code = self._means.profile.answer.code_of(infcode=error.infcode, err_msg=error.err_msg)
-            raise InsurerRefusedError(code=code) from error
+            raise self._means.refusal_of(error) from error
         settled = self._means.looks.read(answer)
         if settled is None:
             raise AnswerGarbledError(what="setlinfo")

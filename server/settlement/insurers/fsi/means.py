@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers.fsi.errand import Errands
+from server.settlement.insurers.fsi.errors import CoreRefusedError
 from server.settlement.insurers.fsi.institutions import Institutions
 from server.settlement.insurers.fsi.kinds import Kinds
 from server.settlement.insurers.fsi.looking import Looks
@@ -32,3 +34,7 @@ class Means:
     """The province's dialect."""
     kinds: Kinds
     """What it makes of our use types."""
+
+    def refusal_of(self, error: CoreRefusedError) -> InsurerRefusedError:
+        """Return how a refusal of the core is told: by the code that the province's profile gives it."""
+        return InsurerRefusedError(code=self.profile.answer.code_of(infcode=error.infcode, err_msg=error.err_msg))

@@ -43,8 +43,7 @@ class Quotes:
             visit = await self._registered(kind, institution, visit, claim)
             return await self._pre_settled(kind, institution, visit, shown)
         except CoreRefusedError as error:
-            code = self._means.profile.answer.code_of(infcode=error.infcode, err_msg=error.err_msg)
-            raise InsurerRefusedError(code=code) from error
+            raise self._means.refusal_of(error) from error
 
     async def _insured(self, institution: Institution, claim: Claim, shown: Entitlement) -> InsuredAs:
         call = calls.person(institution, claim, shown, now=self._means.now())

@@ -4,7 +4,6 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from server.settlement.errors import InsurerRefusedError
 from server.settlement.insurers.fsi import calls
 from server.settlement.insurers.fsi.envelope import GOOD, Call
 from server.settlement.insurers.fsi.errors import CoreRefusedError, ReversalUnprovenError, VisitUnknownError
@@ -39,8 +38,7 @@ class Undoings:
             return await self._release(visit)
         if refusal is None:
             raise ReversalUnprovenError
-        code = self._means.profile.answer.code_of(infcode=refusal.infcode, err_msg=refusal.err_msg)
-        raise InsurerRefusedError(code=code) from refusal
+        raise self._means.refusal_of(refusal) from refusal
 
     async def reverse(self, transaction_id: str) -> bool:
         """Make sure that nothing is and nothing will be booked; see the port.
