@@ -89,7 +89,12 @@ def root_with_fingerprint(address: str, fingerprint_sha256: str) -> bytes:
     )
 
 
-async def call(ask: Callable[[], Awaitable[T]], *, attempts_max: int = ATTEMPTS_MAX) -> T:
+async def call(
+    ask: Callable[[], Awaitable[T]],
+    *,
+    attempts_max: int = ATTEMPTS_MAX,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
     """Await one unary call, again after a while where that makes sense: what is asked must be safe to repeat.
 
     Raises:
@@ -108,7 +113,7 @@ async def call(ask: Callable[[], Awaitable[T]], *, attempts_max: int = ATTEMPTS_
             if refused.code not in RETRYABLE or attempt == attempts_max or told > LONGEST_TOLD:
                 raise final_from(refused) from error
         # What was told is the least; the jitter comes on top.
-        await asyncio.sleep(told.total_seconds() + jittered(wait))
+        await pause(told.total_seconds() + jittered(wait))
         wait = min(wait * 2, LONGEST_WAIT)
         attempt += 1
 

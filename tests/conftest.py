@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.database import Database, PostgresqlDatabase, SqliteDatabase
 from tests.support.postgres import PostgresServer
 
-settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+# How long an example takes, or the making of it, says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 
 BOUNDED = {"device_registry", "face_pipeline", "settlement", "credentials"}
-"""The rooms with a coverage bound, which is on what their own tests reach: tracing makes a test a third slower."""
+"""The rooms with a coverage bound, which is on what their own tests reach: tracing makes a test half as slow again."""
+
+
+SYSTEM_SECONDS_MAX = 240
+"""A system test starts processes, the first one of a worker a whole platform: on a busy machine each takes seconds."""
 
 
 @pytest.hookimpl(trylast=True)  # after the shuffle
@@ -22,8 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the system tests first: a few of them last a minute, and one that begins last keeps everybody waiting."""
     items.sort(key=lambda item: "system" not in item.path.parts)
     for item in items:
-        if BOUNDED.isdisjoint(item.path.parts):
-            item.add_marker("no_cover")
+        if "system" in item.path.parts and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SYSTEM_SECONDS_MAX))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Trace the tests of bounded rooms and no others; pytest-cov's own marker leaves set-up and tear-down traced."""
+    controller: Any = getattr(item.config.pluginmanager.get_plugin("_cov"), "cov_controller", None)
+    is_bounded = not BOUNDED.isdisjoint(item.path.parts)
+    if controller is not None and controller.started != is_bounded:
+        (controller.resume if is_bounded else controller.pause)()
 
 
 @pytest.fixture(scope="session")

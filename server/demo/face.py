@@ -23,7 +23,7 @@ from server.demo.stage import (
 )
 from server.programs import Answer, Program, StepFailedError
 
-SECONDS_MAX: Final = 45.0
+SECONDS_MAX: Final = 90.0
 PERSON: Final = "grace_hopper"
 STRANGER: Final = "astronaut"
 """Whose face is not the insured person's: the doctor's."""

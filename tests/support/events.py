@@ -22,7 +22,7 @@ class Ear:
 
     async def until(self, count: int) -> list[str]:
         """Wait for so many events and return their subjects."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.heard) < count:
                 self._woken.clear()
                 await self._woken.wait()

@@ -18,7 +18,7 @@ from server.settlement.reconciliation.statements import Statements
 from server.settlement.remote import Upstream
 from server.store.unit_of_work import UnitOfWork
 from tests.support.insurer import Fault, RemoteInsurerInMemory
-from tests.support.money import Money, a_bill, a_settlement_desk
+from tests.support.money import PATIENCE, Money, a_bill, a_settlement_desk
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class Far:
     face: FaceAuthorization
     quote: Quote
     transaction_id: str
+    patience: timedelta = PATIENCE
+    """How long the operators' doors wait for the insurer."""
 
     async def settle(self) -> Receipt:
         """Pay; again is a repetition."""
@@ -47,6 +49,11 @@ class Far:
         self.insurer.fail_next("settle", fault)
         with suppress(OutcomeUnknownError):
             await self.settle()
+
+    def loses_patience_soon(self) -> None:
+        """Wait for the insurer only for a moment: for tests of an insurer that says nothing."""
+        self.patience = timedelta(milliseconds=200)
+        self.money.desk = self.money.another_desk(self.insurer, insurer_timeout=self.patience)
 
     async def another(self) -> "Far":
         """Return one more payment about to be made at the same desk."""
@@ -80,7 +87,7 @@ class Far:
             insurer=self.insurer,
             audit=self.money.audit,
             self_pays=self.money.self_pays,
-            timeout=timedelta(milliseconds=200),
+            timeout=self.patience,
             retry_after=timedelta(seconds=2),
         )
 

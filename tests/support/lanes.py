@@ -17,7 +17,7 @@ class Gate:
     def work(self, _: Connection) -> str:
         """Say that it has begun, and last."""
         self.begun.set()
-        self._open.wait(10)
+        self._open.wait(60)
         return "done"
 
     def open(self) -> None:
@@ -30,7 +30,7 @@ async def held(lane: Callable[[Callable[[Connection], str]], Awaitable[str]]) ->
     """Keep a lane's thread busy."""
     gate = Gate()
     working: asyncio.Future[str] = asyncio.ensure_future(lane(gate.work))
-    assert await asyncio.to_thread(gate.begun.wait, 5)
+    assert await asyncio.to_thread(gate.begun.wait, 30)
     try:
         yield working
     finally:

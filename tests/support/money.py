@@ -51,6 +51,8 @@ from tests.support.database import a_unit_of_work
 REGION = "330100"
 PIN = "270418"
 CARD_NUMBER = "HZ330100042"
+PATIENCE = timedelta(seconds=10)
+"""With an insurer; a lease on a doubt lasts four times as long, less than the minute after which tests look again."""
 OUTPATIENT = 1301
 _NUMBERS = itertools.count(1)
 
@@ -186,7 +188,7 @@ class Money:
         *,
         policy: ResolverPolicy,
         insurer: Insurer | None = None,
-        insurer_timeout: timedelta = timedelta(seconds=1),
+        insurer_timeout: timedelta = PATIENCE,
         **callbacks: object,
     ) -> Resolver:
         """Return a resolver over the same database."""
@@ -206,7 +208,7 @@ class Money:
         insurer: Insurer,
         *,
         unit_of_work: UnitOfWork | None = None,
-        timeout: timedelta = timedelta(seconds=1),
+        timeout: timedelta = PATIENCE,
         retry_after: timedelta = timedelta(seconds=5),
     ) -> Upstream | None:
         """Return who asks an insurer; on another unit of work for another process."""
@@ -220,9 +222,7 @@ class Money:
             retry_after=retry_after,
         )
 
-    def another_desk(
-        self, insurer: Insurer, *, insurer_timeout: timedelta = timedelta(milliseconds=200)
-    ) -> SettlementDesk:
+    def another_desk(self, insurer: Insurer, *, insurer_timeout: timedelta = PATIENCE) -> SettlementDesk:
         """Return a second desk over the same database: the process after a crash, or another insurer."""
         return SettlementDesk(
             unit_of_work=self.unit_of_work,

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -38,6 +38,14 @@ from tests.support.database import migrated_at
 T = TypeVar("T")
 
 ACTOR = "operator:test"
+PATIENT: Mapping[str, Any] = {
+    "session_lifetime": timedelta(seconds=30),
+    "seal_within": timedelta(seconds=10),
+    "frame_age_max": timedelta(seconds=5),
+}
+"""What a machine that is busy with other things may take longer for, where no test is about it."""
+LAG_MAX = timedelta(seconds=10)
+"""For the same reason: how far the registry may be behind before everybody is refused."""
 
 
 @cache
@@ -157,6 +165,8 @@ def a_config(folder: Path, **settings: Mapping[str, Any]) -> Config:
         admin=replace(config.admin, port=0),
         http=replace(config.http, port=0),
         limits=replace(config.limits, stop_grace=config.limits.stop_grace / 20),
+        face=replace(config.face, **PATIENT),
+        store=replace(config.store, lag_max=LAG_MAX),
     )
     return replace(
         config, **{section: replace(getattr(config, section), **values) for section, values in settings.items()}

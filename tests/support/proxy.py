@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Final, Self
 
 CHUNK_BYTES = 65_536
+SECONDS_MAX = 30.0
 
 
 class Proxy:
@@ -24,18 +25,18 @@ class Proxy:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.address = self._run(self._listen()).result(5)
+        self.address = self._run(self._listen()).result(SECONDS_MAX)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._run(self._close()).result(5)
+        self._run(self._close()).result(SECONDS_MAX)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
+        self._thread.join(SECONDS_MAX)
         self._loop.close()
 
     def cut(self) -> None:
         """Break every connection that is open now; new ones work."""
-        self._run(self._break_links()).result(5)
+        self._run(self._break_links()).result(SECONDS_MAX)
 
     def swallow_answers(self, *, yes: bool = True) -> None:
         """Let requests through and keep what comes back, as a network does that dies at the worst moment."""

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from face_pipeline import portrait
+from face_pipeline import Template, portrait
 from mock_terminal.camera import Camera, Portrait, encode
 from mock_terminal.capture import BESIDE, Cameras, Viewfinder, colour
 from mock_terminal.patient import Patient
@@ -65,7 +65,6 @@ def made_up_id_number(number: int) -> str:
 
 async def insured(running: Reachable, visitor: Visitor, *, site_id: str | None = None) -> InsuredPerson:
     """Make the visitor an insured person with face, card, phone and PIN, who is looked for at this site."""
-    template = faces().enroll(visitor.jpeg)
     return await running.write(
         lambda connection: running.domain.people.add(
             connection,
@@ -74,12 +73,18 @@ async def insured(running: Reachable, visitor: Visitor, *, site_id: str | None =
             region="330100",
             card_number=CARD_NUMBER,
             pin=PIN,
-            template=template,
+            template=template_of(visitor),
             actor=ACTOR,
             phone=PHONE,
             site_id=site_id,
         )
     )
+
+
+@cache
+def template_of(visitor: Visitor) -> Template:
+    """Return what the models make of the visitor's portrait."""
+    return faces().enroll(visitor.jpeg)
 
 
 @cache
@@ -195,6 +200,7 @@ async def face_session(
     seals: Sealer = honest_seal,
     answers: Sequence[face_pb2.SecondFactor] = (),
     cameras: Cameras = Cameras.RGB,
+    once_accepted: Callable[[], Awaitable[None]] | None = None,
 ) -> Seen:
     """Run a whole session: who claims to be whom, and whose face the camera sees.
 
@@ -210,6 +216,7 @@ async def face_session(
         seals: how the terminal answers when it is asked for the seal.
         answers: second factors, one for each time it is asked.
         cameras: what looks at the person; what is beside colour is promised by the start that is made here.
+        once_accepted: what happens after the session was opened and before its first frame.
     """
     for tries_left in reversed(range(TRIES_MAX)):
         seen = await _face_session(
@@ -222,6 +229,7 @@ async def face_session(
             seals=seals,
             answers=answers,
             cameras=cameras,
+            once_accepted=once_accepted,
         )
         is_honest = scene is Scene.LIVE_HEAD and recorded is None and seals is honest_seal
         if not (is_honest and tries_left and seen.decision.outcome in TRY_AGAIN):
@@ -240,11 +248,14 @@ async def _face_session(
     seals: Sealer,
     answers: Sequence[face_pb2.SecondFactor],
     cameras: Cameras,
+    once_accepted: Callable[[], Awaitable[None]] | None,
 ) -> Seen:
     async with terminal.channel() as channel:
         call = face_call(channel)
         await call.write(opens or start(claims, cameras=cameras))
         accepted = (await call.read()).accepted
+        if once_accepted is not None:
+            await once_accepted()
         chain = SealChain(
             session_id=accepted.session_id,
             nonce=accepted.challenge.nonce,

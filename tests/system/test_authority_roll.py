@@ -146,7 +146,7 @@ async def what_happened_until_stopped(stream: Program) -> list[str]:
     return [event["event"] for _, event in passing if event["event"] != "heartbeat"]
 
 
-@pytest.mark.timeout(120)  # many processes, one after the other
+@pytest.mark.timeout(300)  # many processes, one after the other
 async def test_an_issuing_authority_is_rolled_under_load_and_no_call_is_dropped(tmp_path: Path) -> None:
     with a_deployment(tmp_path, limits_calls_per_second="1000") as deployment:
         boxes = await asyncio.gather(*(an_enrolled_box(deployment) for _ in range(FLEET)))

@@ -15,7 +15,7 @@ from bench import http2
 from bench.deployment import percentile
 
 ROOT = Path(__file__).parents[2]
-SECONDS_MAX = 240
+SECONDS_MAX = 300
 
 KEYS = {
     "enrollments": (
@@ -44,7 +44,7 @@ def measured(*arguments: str) -> dict[str, Any]:
     return figures
 
 
-@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_a_rate_is_measured_beside_its_yardstick() -> None:
     figures = measured("enrollments")
 
@@ -52,7 +52,7 @@ def test_a_rate_is_measured_beside_its_yardstick() -> None:
     assert all(value > 0 for value in figures.values() if isinstance(value, float))
 
 
-@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_a_few_terminals_are_measured_as_ten_thousand_are() -> None:
     figures = measured("revocation", "--terminals", "10")
 
@@ -60,7 +60,7 @@ def test_a_few_terminals_are_measured_as_ten_thousand_are() -> None:
     assert figures["revocation_terminals"] == 10
 
 
-@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_face_sessions_end_as_they_are_meant_to_while_memory_is_read() -> None:
     figures = measured("face_memory", "--sessions", "31")
 
@@ -68,7 +68,7 @@ def test_face_sessions_end_as_they_are_meant_to_while_memory_is_read() -> None:
     assert figures["face_memory_ends"] == {"INSUFFICIENT": 20, "ABANDONED": 10, "MATCHED": 1}
 
 
-@pytest.mark.timeout(SECONDS_MAX)
+@pytest.mark.timeout(SECONDS_MAX + 10)
 def test_honest_face_sessions_are_decided_alone_and_beside_others() -> None:
     figures = measured("face_load", "--sessions", "2")
 
@@ -77,6 +77,9 @@ def test_honest_face_sessions_are_decided_alone_and_beside_others() -> None:
     assert figures["face_load_at_once"] == 2
     assert figures["face_load_full_sessions"] >= 2
     assert figures["face_load_beside_sessions"] == 1
+    for name in ("alone", "full", "beside"):
+        unrecognised = figures[f"face_load_{name}_sessions"] - figures[f"face_load_{name}_matched"]
+        assert sum(figures[f"face_load_{name}_not_matched"].values()) == unrecognised
 
 
 def test_a_measurement_that_does_not_exist_is_told_with_those_that_do() -> None:

@@ -35,7 +35,7 @@ async def test_a_restored_database_lets_nobody_in_until_its_lost_revocations_hol
     backup = tmp_path / "backup"
     backup.mkdir()
     with (
-        a_deployment(tmp_path / "p", registry_heartbeat_interval="1s", registry_overdue_after="2s") as platform,
+        a_deployment(tmp_path / "p", registry_heartbeat_interval="2s", registry_overdue_after="8s") as platform,
         the_runbook("database-restored", platform) as book,
     ):
         book.here |= {"/backup": str(backup)}

@@ -17,7 +17,7 @@ from tests.support.deployment import (
     a_cardholder,
     a_terminal,
     an_enrolled_box,
-    at_the_window,
+    at_the_terminal,
     balance_fen,
 )
 from tests.support.payments import a_bill, by_bare_id_number, by_card, by_face, desk, found, quote, quoted
@@ -47,10 +47,7 @@ async def test_i05_a_face_at_the_window_pays_once_and_the_repetition_gets_the_sa
     shared: Deployment,
 ) -> None:
     box = await an_enrolled_box(shared)
-    options, typed = await asyncio.to_thread(at_the_window, shared)
-    done = await asyncio.to_thread(
-        box.verb, "pay", *options, "--total-fen", "12680", "--not-covered-fen", "2680", "--repeat", typed=typed
-    )
+    done = await at_the_terminal(box, "pay", "--total-fen", "12680", "--not-covered-fen", "2680", "--repeat")
 
     settled, repeated = done.event("settled"), done.event("repeated")
     assert done.code == 0

@@ -39,7 +39,7 @@ METHODS: dict[str, MethodDescriptor] = {
 }
 NO_MESSAGE = b"\xff"
 """What no message parses from: whoever is let in is told so, and nothing is done."""
-SILENCE_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
 
 Answer = tuple[str, str, str]
 """Status, reason, and the role that is needed."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SECONDS_MAX = 10.0
+SECONDS_MAX = 30.0
 NUMBERS = count(1)
 NOBODY = pb.WatchTerminalsRequest(filter=pb.TerminalFilter(region="none"))
 

@@ -159,10 +159,10 @@ async def test_members_are_chosen_beside_the_writer(running: RunningPlatform, li
     done = threading.Event()
     async with lin.channel() as channel:
         await RolloutServiceStub(channel).ListRollouts(pb.ListRolloutsRequest())  # that lin was here is noted by now
-        held = asyncio.create_task(running.write(lambda _connection: done.wait(20)))
+        held = asyncio.create_task(running.write(lambda _connection: done.wait(60)))
         plan = pb.RolloutPlan(order=LOOK, filter=registry_pb2.TerminalFilter(region="nowhere"))
         said = await refused(
-            RolloutServiceStub(channel).StartRollout(pb.StartRolloutRequest(plan=plan, reason="a look"), timeout=10)
+            RolloutServiceStub(channel).StartRollout(pb.StartRolloutRequest(plan=plan, reason="a look"), timeout=30)
         )
     done.set()
 

@@ -23,7 +23,7 @@ for line in sys.stdin:
     except OSError:
         print(json.dumps({"event": "full"}), flush=True)
 """
-SECONDS_MAX = 20.0
+SECONDS_MAX = 30.0
 
 
 class Heard:

@@ -11,7 +11,7 @@ import pytest
 from server.checker.leg import Leg, Trap
 from server.checker.plan import Place
 
-SECONDS_MAX = 20.0
+SECONDS_MAX = 30.0
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 

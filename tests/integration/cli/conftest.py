@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import make_url
 
 from server.cli import run
+from tests.support.database import migrated_at
+from tests.support.platform import a_config
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +49,11 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
 
 
 @pytest.fixture
-def site(ask: Ask) -> str:
-    """Return the id of a site on a platform whose authority was made."""
+def site(ask: Ask, tmp_path: Path) -> str:
+    """Return the id of a site on a platform whose authority was made; its database was migrated once before."""
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    migrated_at(Path(make_url(a_config(folder).database_url).database or ""))
     assert ask("ca", "init").code == 0
     reply = ask("site", "add", "--name", "Demo clinic", "--region", "110000", "--kind", "clinic", "--json")
     return str(reply.json["site_id"])

@@ -142,7 +142,7 @@ def test_a_command_that_changes_something_waits_longer_than_a_server_would(ask: 
 
     holding = threading.Thread(target=hold)
     holding.start()
-    held.wait(5)
+    held.wait(30)
     funded = ask("ledger", "fund", "--region", "110000", "--amount-fen", "1", "--json")
     holding.join()
 

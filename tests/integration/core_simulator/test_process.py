@@ -14,6 +14,8 @@ from tests.support.core_process import CoreProcess, core_process
 from tests.support.institution import Institution, a_bill, named, reversal
 
 SOON = 0.2
+LATER = 2.0
+"""Time enough for a reversal to come in between, also on a busy machine."""
 LATE = 30.0
 """Longer than a test waits: who gets an answer before has overtaken it."""
 
@@ -105,7 +107,7 @@ def test_a_call_that_arrives_twice_books_once(core: CoreProcess, institution: In
 
 def test_a_reversal_overtakes_a_delayed_settlement(core: CoreProcess, institution: Institution) -> None:
     visit = institution.visit()
-    core.follow({"fault": "delay", "infno": "2207", "seconds": SOON})
+    core.follow({"fault": "delay", "infno": "2207", "seconds": LATER})
     answers: list[int] = []
     settle = institution.envelope("2207", a_bill(visit), msgid="SLOW1")
 

@@ -1,7 +1,7 @@
 """A PIN may be tried a few times, however the tries are sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from time import process_time
@@ -21,6 +21,7 @@ from server.credentials.errors import (
 )
 from server.store import StoreFailedError, UnitOfWork
 from server.store.tables.people import person_pins
+from server.store.writer import Batch
 from tests.integration.credentials.made_up import DATA_KEY, PIN, a_credentials_bench, a_person
 from tests.support.clock import Clock
 from tests.support.database import Database, a_unit_of_work, locked
@@ -32,13 +33,17 @@ TERMINAL = "01980000-0000-7000-8000-00000000a001"
 
 @asynccontextmanager
 async def pins_of_one_person(
-    database: Database, *, data_key: bytes = DATA_KEY, waiting_max: int = 32
+    database: Database,
+    *,
+    data_key: bytes = DATA_KEY,
+    waiting_max: int = 32,
+    on_batch: Callable[[Batch], None] = lambda _: None,
 ) -> AsyncIterator[tuple[Pins, str, Clock, UnitOfWork]]:
     bench = a_credentials_bench()
     engine = database.engine
     with engine.begin() as connection:
         person_id = a_person(bench.people, connection, pin=PIN).person_id
-    async with a_unit_of_work(engine) as unit_of_work:
+    async with a_unit_of_work(engine, on_batch=on_batch) as unit_of_work:
         pins = Pins(
             unit_of_work=unit_of_work, now=bench.clock.now, data_key=data_key, attempts_max=3, lock_for=LOCK,
             waiting_max=waiting_max,
@@ -51,6 +56,15 @@ async def attempts_of(unit_of_work: UnitOfWork, person_id: str) -> int:
     """Return how many attempts are counted."""
     counted = select(person_pins.c.attempts).where(person_pins.c.person_id == person_id)
     return await unit_of_work.read(lambda connection: connection.execute(counted).scalar_one())
+
+
+async def counted(batches: asyncio.Queue[Batch]) -> None:
+    """Wait for the commit that counts an attempt.
+
+    Whoever comes back from here comes before the clearing, however short the hash was: that is written from the event
+    loop too, and only after another thread has told it what came of the hash.
+    """
+    assert (await batches.get()).committed
 
 
 async def attempts_left_after(pins: Pins, person_id: str, unit_of_work: UnitOfWork) -> int:
@@ -108,12 +122,11 @@ async def test_guesses_sent_side_by_side_get_no_more_attempts(database: Database
 
 
 async def test_an_attempt_counts_even_if_the_terminal_goes_away(database: Database) -> None:
-    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
+    batches: asyncio.Queue[Batch] = asyncio.Queue()
+    async with pins_of_one_person(database, on_batch=batches.put_nowait) as (pins, person_id, _, unit_of_work):
         attempt = asyncio.ensure_future(pins.verify(person_id, WRONG, terminal_id=TERMINAL))
 
-        async with asyncio.timeout(5):
-            while await attempts_of(unit_of_work, person_id) == 0:
-                pass
+        await counted(batches)
         attempt.cancel()
         await asyncio.gather(attempt, return_exceptions=True)
 
@@ -167,38 +180,38 @@ async def test_a_hash_copied_to_another_person_fits_nobody(database: Database) -
 
 
 @asynccontextmanager
-async def busy_store_pins(database: Database) -> AsyncIterator[tuple[Pins, str, UnitOfWork]]:
+async def busy_store_pins(
+    database: Database, *, on_batch: Callable[[Batch], None]
+) -> AsyncIterator[tuple[Pins, str, UnitOfWork]]:
     """Yield PINs over a database that gives up on a lock after 20 ms."""
     bench = a_credentials_bench()
     engine = database.engine
     with engine.begin() as connection:
         person_id = a_person(bench.people, connection, pin=PIN).person_id
     impatient = database.another_engine(busy_timeout=timedelta(milliseconds=20))
-    async with a_unit_of_work(impatient) as unit_of_work:
+    async with a_unit_of_work(impatient, on_batch=on_batch) as unit_of_work:
         pins = Pins(unit_of_work=unit_of_work, now=bench.clock.now, data_key=DATA_KEY, attempts_max=3, lock_for=LOCK)
         yield pins, person_id, unit_of_work
         pins.close()
 
 
 async def test_a_right_pin_uses_no_attempt_up_while_another_process_holds_the_database(database: Database) -> None:
-    async with busy_store_pins(database) as (pins, person_id, unit_of_work):
+    batches: asyncio.Queue[Batch] = asyncio.Queue()
+    async with busy_store_pins(database, on_batch=batches.put_nowait) as (pins, person_id, unit_of_work):
         checking = asyncio.ensure_future(pins.verify(person_id, PIN, terminal_id=TERMINAL))
-        async with asyncio.timeout(5):
-            while await attempts_of(unit_of_work, person_id) == 0:
-                pass
+        await counted(batches)
         with locked(database):
-            await asyncio.sleep(0.2)
+            assert not (await batches.get()).committed  # clearing it has failed at least once
         await checking
 
         assert await attempts_of(unit_of_work, person_id) == 0
 
 
 async def test_a_right_pin_uses_no_attempt_up_when_the_terminal_hangs_up(database: Database) -> None:
-    async with pins_of_one_person(database) as (pins, person_id, _, unit_of_work):
+    batches: asyncio.Queue[Batch] = asyncio.Queue()
+    async with pins_of_one_person(database, on_batch=batches.put_nowait) as (pins, person_id, _, unit_of_work):
         checking = asyncio.ensure_future(pins.verify(person_id, PIN, terminal_id=TERMINAL))
-        async with asyncio.timeout(5):
-            while await attempts_of(unit_of_work, person_id) == 0:
-                pass
+        await counted(batches)
         checking.cancel()
         await asyncio.gather(checking, return_exceptions=True)
         await pins.drain()
@@ -260,5 +273,6 @@ async def test_a_card_of_nobody_and_a_holder_without_a_pin_are_answered_as_a_wro
             assert vars(caught.value) == {}
         assert await attempts_of(unit_of_work, person_id) == 2
 
-    assert min(seconds[None]) > min(seconds[person_id]) / 2
-    assert min(seconds["without a PIN"]) > min(seconds[person_id]) / 2
+    # A hash that is left out costs a hundredth; beside busy neighbours the same one may cost twice what it did before.
+    assert min(seconds[None]) > min(seconds[person_id]) / 4
+    assert min(seconds["without a PIN"]) > min(seconds[person_id]) / 4

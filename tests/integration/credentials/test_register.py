@@ -58,6 +58,7 @@ def asking(
     token: str = "",
     bears: str = "",
     at_once_max: int = 4,
+    within: timedelta = timedelta(seconds=30),
     answer_after: timedelta = timedelta(),
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AbstractAsyncContextManager[HttpRegister]:
@@ -67,6 +68,7 @@ def asking(
         executor,
         bears=bears,
         at_once_max=at_once_max,
+        within=within,
         answer_after=answer_after,
         pause=pause,
     )
@@ -79,7 +81,7 @@ async def asking_whatever_is_at(
     *,
     bears: str = "",
     at_once_max: int = 4,
-    within: timedelta = timedelta(seconds=1),
+    within: timedelta = timedelta(seconds=30),
     answer_after: timedelta = timedelta(),
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> AsyncIterator[HttpRegister]:
@@ -180,7 +182,7 @@ async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_
         return Response(json.dumps(answer), media_type="application/json")
 
     app = Starlette(routes=[Route(PATH, find, methods=["POST"])])
-    async with asking_whatever_is_at(app, executor, within=timedelta(seconds=30)) as register:
+    async with asking_whatever_is_at(app, executor) as register:
         with pytest.raises(RegisterUnavailableError):
             await register.find_ward(id_number=XI.id_number, name=XI.name, guardian=GUARDIAN)
 
@@ -189,7 +191,8 @@ async def test_i10_a_register_that_does_not_say_whose_guardian_it_means_vouches_
 async def test_i10_down_slow_garbled_or_about_somebody_else_vouches_for_nobody(
     executor: ThreadPoolExecutor, mode: Mode
 ) -> None:
-    async with asking(SimulatedRegister((SHEN, LU, XI), Script(mode=mode, delay_ms=5_000)), executor) as register:
+    simulated = SimulatedRegister((SHEN, LU, XI), Script(mode=mode, delay_ms=5_000))
+    async with asking(simulated, executor, within=timedelta(seconds=1)) as register:
         with pytest.raises(RegisterUnavailableError):
             await register.find(id_number=NUMBER, name="沈知秋", with_face=True)
         with pytest.raises(RegisterUnavailableError):
@@ -208,7 +211,7 @@ async def test_i10_nobody_there_and_a_refused_token_vouch_for_nobody(executor: T
         enroll=enroll,
         executor=executor,
         at_once_max=1,
-        within=timedelta(seconds=1),
+        within=timedelta(seconds=30),
         answer_after=timedelta(),
     )
     with pytest.raises(RegisterUnavailableError) as refused:
@@ -239,7 +242,7 @@ async def test_i11_an_answer_that_unpacks_to_more_than_it_is_vouches_for_nobody(
         return Response(packed, headers={"content-encoding": "gzip, gzip"})
 
     app = Starlette(routes=[Route(PATH, find, methods=["POST"])])
-    async with asking_whatever_is_at(app, executor, within=timedelta(seconds=30)) as register:
+    async with asking_whatever_is_at(app, executor) as register:
         tracemalloc.start()
         with pytest.raises(RegisterUnavailableError):
             await register.find(id_number=NUMBER, name="沈知秋", with_face=False)

@@ -39,7 +39,7 @@ async def connected(
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110  # what is waited for happens in gRPC and in other tasks
             await asyncio.sleep(0.02)
 
@@ -57,7 +57,7 @@ async def queue(box: Box, action: CommandAction, parameters: Mapping[str, Any] |
 async def answered(box: Box, command_id: str) -> Command:
     """Wait until the platform has the answer to a command."""
     commands = box.running.domain.commands
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             known = await box.running.write(lambda connection: commands.history(connection, box.terminal_id))
             command = next(command for command in known if command.command_id == command_id)
@@ -69,7 +69,7 @@ async def answered(box: Box, command_id: str) -> Command:
 async def until_sent(box: Box, command_id: str) -> None:
     """Wait until the platform has sent a command."""
     commands = box.running.domain.commands
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             known = await box.running.write(lambda connection: commands.history(connection, box.terminal_id))
             if next(command for command in known if command.command_id == command_id).sent_at is not None:
@@ -203,7 +203,7 @@ def write_renewal(box: Box, renew_after: datetime) -> None:
 async def test_i02_a_revoked_terminal_stops_and_says_why(box: Box, heard: Heard) -> None:
     async with connected(box, heard) as running:
         await box.revoke()
-        ended = await asyncio.wait_for(running, 10)
+        ended = await asyncio.wait_for(running, 30)
 
     assert ended.reason in {"TERMINAL_REVOKED", "CERTIFICATE_REVOKED"}
 

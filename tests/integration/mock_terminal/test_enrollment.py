@@ -71,7 +71,7 @@ async def reason_met(box: Box, identity: Identity) -> str:
         stub = settlement_pb2_grpc.SettlementServiceStub(channel)
         request = settlement_pb2.GetSettlementRequest(transaction_id=str(uuid_utils.uuid7()))
         with pytest.raises(PlatformRefusedError) as caught:
-            await call(lambda: stub.GetSettlement(request, timeout=5))
+            await call(lambda: stub.GetSettlement(request, timeout=30))
     return caught.value.reason
 
 

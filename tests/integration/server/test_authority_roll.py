@@ -31,11 +31,14 @@ from tests.support.platform import (
     refusal,
     signing_request,
 )
+from tests.support.promptly import within
 from tests.support.questions import looked_up
 from tests.support.softhsm import PIN, a_token
 
 ROLL = "planned roll"
 LET_IN = "SETTLEMENT_NOT_FOUND"
+A_CONNECTION = 5
+"""Calls over one connection, before the next is made."""
 
 
 async def rolled(running: RunningPlatform) -> Issuer:
@@ -96,7 +99,7 @@ async def answers(call: ControlCall, sequence: int) -> bool:
         sequence=sequence, terminal_time=now, camera_state=device_pb2.CAMERA_STATE_READY, temperature_celsius=40
     )
     await call.write(device_pb2.ConnectRequest(heartbeat=beat))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             answer = await call.read()
             if answer.HasField("heartbeat_ack"):
@@ -112,7 +115,7 @@ async def shares(running: RunningPlatform) -> dict[str, int]:
 async def shown_issuer(running: RunningPlatform) -> str:
     """Return who signed the certificate that a new handshake shows."""
     host, _, port = running.ready.enrollment.rpartition(":")
-    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=5)
+    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=30)
     return x509.load_pem_x509_certificate(pem.encode()).issuer.rfc4514_string().rpartition(" ")[2]
 
 
@@ -142,7 +145,7 @@ async def test_a_fleet_rolls_to_a_new_issuer_under_open_streams() -> None:
             assert await answers(late_call, 2)
 
             assert before.renew_after.ToDatetime(tzinfo=UTC) > datetime.now(UTC) + timedelta(days=15)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await renews_after(late) > datetime.now(UTC):  # noqa: ASYNC110 - memory follows by events
                     await asyncio.sleep(0.02)
             late = await renewed(late)
@@ -166,7 +169,7 @@ async def test_no_call_is_dropped_while_a_fleet_rolls_under_load() -> None:
             while not is_over.is_set():
                 terminal = fleet[place]
                 async with terminal.channel() as channel:
-                    for _ in range(5):
+                    for _ in range(A_CONNECTION):
                         assert refusal(await looked_up(channel)).reason == LET_IN
                         calls[place] += 1
 
@@ -175,9 +178,11 @@ async def test_no_call_is_dropped_while_a_fleet_rolls_under_load() -> None:
                 group.create_task(work(place))
             await rolled(running)
             await running.write(partial(issuers.taint, issuer_id=first, reason=ROLL, actor=ACTOR))
-            await asyncio.sleep(0.3)
+            under_load = list(calls)
+            await eventually(
+                lambda: all(now > then + A_CONNECTION for now, then in zip(calls[:-1], under_load[:-1], strict=True))
+            )
             is_over.set()
-        under_load = list(calls)
         for place, terminal in enumerate(fleet):
             fleet[place] = await renewed(terminal)
         is_over.clear()
@@ -185,11 +190,10 @@ async def test_no_call_is_dropped_while_a_fleet_rolls_under_load() -> None:
             for place in range(len(fleet)):
                 group.create_task(work(place))
             await revoke(running, first)
-            await asyncio.sleep(0.3)
+            before = list(calls)
+            await eventually(lambda: all(now > then + A_CONNECTION for now, then in zip(calls, before, strict=True)))
             is_over.set()
 
-        assert min(under_load[:-1]) > 0
-        assert all(after > before for before, after in zip(under_load, calls, strict=True))
         assert await shares(running) == {first: 0, running.domain.authority.issuer_id: 4}
 
 
@@ -201,7 +205,7 @@ async def test_the_server_shows_a_certificate_of_the_new_issuer_without_a_restar
             assert await shown_issuer(running) == first
 
             second = (await rolled(running)).issuer_id
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await shown_issuer(running) != second:  # noqa: ASYNC110 - asking is the only way to know
                     await asyncio.sleep(0.02)
 
@@ -227,8 +231,7 @@ async def test_i02_a_revoked_issuer_ends_the_streams_of_its_terminals_at_once_an
                 )
             )
 
-            async with asyncio.timeout(1):
-                assert refusal(await cut.refused()).reason == "CERTIFICATE_REVOKED"
+            assert refusal(await within(1, cut.refused())).reason == "CERTIFICATE_REVOKED"
             assert await answers(kept, 1)
         # The handshake still holds: leaf and issuing certificate come from the terminal, and the root is trusted. What
         # refuses is the registry, at every call.

@@ -43,10 +43,10 @@ async def test_a_log_is_walked_beside_the_writer(database: Database, tmp_path: P
     async with a_unit_of_work(database.engine) as unit_of_work:
         keeper = CheckpointKeeper(unit_of_work=unit_of_work, checkpoints=checkpoints, now=clock.now, every=HOUR)
         await unit_of_work.write(write)
-        held = asyncio.create_task(unit_of_work.write(lambda _connection: done.wait(20)))
+        held = asyncio.create_task(unit_of_work.write(lambda _connection: done.wait(60)))
 
         with pytest.raises(AuditRolledBackError):  # found while somebody else writes
-            await asyncio.wait_for(keeper.make(reason="restored", actor=OPERATOR, anew=anew), 10)
+            await asyncio.wait_for(keeper.make(reason="restored", actor=OPERATOR, anew=anew), 30)
 
         assert not held.done()
         done.set()

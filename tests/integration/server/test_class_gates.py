@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from device_registry import TerminalClass
 from server.gates import METHODS
 from shualian.terminal.v1 import credential_pb2, device_pb2, face_pb2, settlement_pb2, types_pb2
+from tests.support.conversation import Conversation
 from tests.support.payments import by_card, desk, quoted
 from tests.support.platform import EnrolledTerminal, RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.visitors import CARD_NUMBER, LIN, PIN, insured
@@ -45,11 +47,11 @@ async def fleet() -> AsyncIterator[Fleet]:
 
 async def reason_of(channel: grpc.aio.Channel, path: str) -> str:
     """Call a method of whatever kind with an empty message; return the reason of the answer."""
-    call = channel.stream_stream(path, request_serializer=None, response_deserializer=None)(iter([b""]), timeout=5)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in call:
-            pass
-    return refusal(caught.value).reason
+    method: Any = channel.stream_stream(path, request_serializer=None, response_deserializer=None)
+    call: Conversation[bytes, bytes] = Conversation(method(timeout=30))
+    await call.write(b"")
+    await call.done_writing()
+    return refusal(await call.refused()).reason
 
 
 async def test_each_method_is_open_from_its_class_on_and_shut_below(fleet: Fleet) -> None:

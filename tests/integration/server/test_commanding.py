@@ -24,7 +24,7 @@ async def queue(running: RunningPlatform, terminal: EnrolledTerminal, action: Co
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110  # what is waited for happens in the platform's own tasks
             await asyncio.sleep(0.05)
 
@@ -81,7 +81,7 @@ async def test_a_rollout_reaches_a_connected_terminal_and_ends_by_its_answer(
                     return rollout
                 await asyncio.sleep(0.05)
 
-        done = await asyncio.wait_for(is_done(), 15)
+        done = await asyncio.wait_for(is_done(), 30)
 
     (member,) = await running.write(lambda connection: rollouts.members(connection, done.rollout_id))
     assert (member.state, member.command_id) == (MemberState.DONE, command.command_id)

@@ -53,7 +53,7 @@ def a_stream(bench: RegistryBench, terminal_id: str, listening: Listening) -> Co
 async def while_readers_are_busy(unit_of_work: UnitOfWork, streams: ControlStreams, terminal_id: str) -> None:
     """Have a delivery fail, because all readers are taken."""
     done = threading.Event()
-    reading = asyncio.create_task(unit_of_work.read(lambda _connection: done.wait(20)))
+    reading = asyncio.create_task(unit_of_work.read(lambda _connection: done.wait(60)))
     await asyncio.sleep(0)
     streams.deliver(terminal_id)
     await asyncio.sleep(0.05)
@@ -78,7 +78,7 @@ async def test_a_delivery_that_the_store_refused_is_tried_again(database: Databa
         await while_readers_are_busy(unit_of_work, streams, terminal.terminal_id)
 
         assert listening.heard.empty()
-        delivered = await asyncio.wait_for(listening.heard.get(), 15)
+        delivered = await asyncio.wait_for(listening.heard.get(), 30)
     assert delivered.command.command_id == command.command_id
 
 

@@ -1,7 +1,6 @@
 """The control stream and the certificate, over real mTLS."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from server.store import Event
 from shualian.terminal.v1 import device_pb2, device_pb2_grpc, settlement_pb2, settlement_pb2_grpc
 from tests.support.conversation import ControlCall, control_call
 from tests.support.database import Database
+from tests.support.deployment import eventually
 from tests.support.platform import (
     ACTOR,
     EnrolledTerminal,
@@ -27,6 +27,8 @@ from tests.support.platform import (
     refusal,
     signing_request,
 )
+from tests.support.promptly import within
+from tests.support.questions import looked_up
 
 UNKNOWN_ID = "0198b5ac-1111-7111-8111-111111111111"
 
@@ -124,10 +126,8 @@ async def revoked_within_a_second(running: RunningPlatform, terminal: EnrolledTe
                 connection, terminal_id=terminal.terminal_id, reason="stolen", actor=ACTOR
             )
         )
-        began = time.monotonic()
-        error = await call.refused()
+        error = await within(1, call.refused())
 
-        assert time.monotonic() - began < 1
         assert error.code() is grpc.StatusCode.PERMISSION_DENIED
         assert refusal(error).reason == "TERMINAL_REVOKED"
         assert running.counted("stream_cut_seconds_count", reason="TERMINAL_REVOKED") == 1
@@ -140,17 +140,19 @@ async def test_i02_a_suspension_by_another_process_cuts_the_stream_and_resuming_
     async with connected(terminal) as call:
         with domain.engine.begin() as connection:  # as the CLI does it: nobody wakes the follower
             domain.registry.suspend(connection, terminal_id=terminal.terminal_id, reason="lost", actor=ACTOR)
-        began = time.monotonic()
-        error = await call.refused()
-        assert time.monotonic() - began < 1
+        error = await within(1, call.refused())
         assert refusal(error).reason == "TERMINAL_SUSPENDED"
     await running.write(
         lambda connection: domain.registry.resume(
             connection, terminal_id=terminal.terminal_id, reason="found", actor=ACTOR
         )
     )
-    await asyncio.sleep(0.3)
 
+    async def is_let_in() -> bool:
+        async with terminal.channel() as channel:
+            return refusal(await looked_up(channel)).reason == "SETTLEMENT_NOT_FOUND"
+
+    await eventually(is_let_in)
     async with connected(terminal):
         pass
 
@@ -264,7 +266,9 @@ async def test_silence_ends_the_stream() -> None:
     quick = {"overdue_after": timedelta(seconds=0.4), "heartbeat_interval": timedelta(seconds=0.2)}
     async with a_platform(registry=quick) as running:
         terminal = await an_enrolled_terminal(running)
-        async with connected(terminal) as call:
+        async with terminal.channel() as channel:
+            call = control_call(channel)
+            await call.write(hello())
             error = await call.refused()
 
             assert error.code() is grpc.StatusCode.ABORTED
@@ -305,7 +309,7 @@ async def test_a_renewed_certificate_retires_the_old_one_when_it_is_first_used(
 
 
 async def test_i11_messages_over_the_rate_end_the_stream_with_a_time_to_come_back() -> None:
-    async with a_platform(limits={"messages_per_second": 1.0, "messages_burst": 3}) as running:
+    async with a_platform(limits={"messages_per_second": 0.01, "messages_burst": 3}) as running:
         terminal = await an_enrolled_terminal(running)
         async with connected(terminal) as call:
             for sequence in (1, 2, 3):

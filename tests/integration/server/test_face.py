@@ -1,7 +1,6 @@
 """Face sessions over real mTLS with the real models."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +23,7 @@ from tests.support.platform import (
     an_enrolled_terminal,
     refusal,
 )
+from tests.support.promptly import within
 from tests.support.visitors import (
     LIN,
     MA,
@@ -152,7 +152,7 @@ async def test_i08_consent_is_on_record_before_the_terminal_is_asked_for_frames(
 
 
 async def test_a_session_that_stalls_is_ended() -> None:
-    async with a_platform(face={"stalled_after": timedelta(seconds=0.3)}) as running:
+    async with a_platform(face={"stalled_after": timedelta(seconds=1)}) as running:
         terminal = await an_enrolled_terminal(running)
         async with terminal.channel() as channel:
             call = face_call(channel)
@@ -291,10 +291,8 @@ async def test_i02_a_revocation_ends_a_face_session_within_one_second(
                 connection, terminal_id=terminal.terminal_id, reason="stolen", actor=ACTOR
             )
         )
-        began = time.monotonic()
-        error = await call.refused()
+        error = await within(1, call.refused())
 
-        assert time.monotonic() - began < 1
         assert refusal(error).reason == "TERMINAL_REVOKED"
     await asyncio.sleep(0)
     assert running.counted("face_sessions_open") == 0

@@ -1,6 +1,5 @@
 """Only the frames of this terminal's own camera, of this session and of now lead to a yes."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -16,6 +15,7 @@ from tests.support.platform import (
     EnrolledTerminal,
     RunningPlatform,
     a_platform,
+    an_enrolled_terminal,
     refusal,
 )
 from tests.support.visitors import (
@@ -37,12 +37,6 @@ OTHER_WAYS = [
     face_pb2.PAYMENT_WAY_FAMILY_ACCOUNT,
     face_pb2.PAYMENT_WAY_COUNTER,
 ]
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[RunningPlatform]:
-    async with a_platform(face={"seal_within": timedelta(seconds=0.4)}) as platform:
-        yield platform
 
 
 def no_seal(_terminal: EnrolledTerminal, _chain: SealChain, _last: int) -> None:
@@ -68,12 +62,11 @@ def with_doubts(terminal: EnrolledTerminal, chain: SealChain, last_sequence: int
 @pytest.mark.parametrize(
     ("seals", "finding", "outcome"),
     [
-        (no_seal, "MISSING", face_pb2.DECISION_OUTCOME_INSUFFICIENT),
         (by_another_key, "BROKEN", face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED),
         (without_the_last_frame, "BROKEN", face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED),
         (with_doubts, "VERIFIED", face_pb2.DECISION_OUTCOME_SPOOF_SUSPECTED),
     ],
-    ids=["no seal", "another key", "a frame short", "the terminal itself doubts"],
+    ids=["another key", "a frame short", "the terminal itself doubts"],
 )
 async def test_without_a_good_seal_a_living_face_is_no_yes(
     running: RunningPlatform,
@@ -82,6 +75,25 @@ async def test_without_a_good_seal_a_living_face_is_no_yes(
     finding: str,
     outcome: face_pb2.DecisionOutcome.ValueType,
 ) -> None:
+    await is_no_yes(running, terminal, seals, finding=finding, outcome=outcome)
+
+
+async def test_without_any_seal_a_living_face_is_no_yes() -> None:
+    async with a_platform(face={"seal_within": timedelta(seconds=0.4)}) as running:
+        terminal = await an_enrolled_terminal(running)
+        outcome = face_pb2.DECISION_OUTCOME_INSUFFICIENT
+        await is_no_yes(running, terminal, no_seal, finding="MISSING", outcome=outcome)
+
+
+async def is_no_yes(
+    running: RunningPlatform,
+    terminal: EnrolledTerminal,
+    seals: Sealer,
+    *,
+    finding: str,
+    outcome: face_pb2.DecisionOutcome.ValueType,
+) -> None:
+    """Show a living face, seal it like this, and look at what the answer holds."""
     await insured(running, LIN)
 
     decision = (await face_session(terminal, claims=LIN, shows=LIN, opens=unmoved(), seals=seals)).decision

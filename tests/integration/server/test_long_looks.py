@@ -13,6 +13,7 @@ from device_registry.operators.roles import Role
 from shualian.admin.v1 import audit_pb2, audit_pb2_grpc, fleet_pb2, fleet_pb2_grpc, revocation_pb2, revocation_pb2_grpc
 from shualian.terminal.v1 import device_pb2
 from tests.support.conversation import control_call
+from tests.support.deployment import eventually
 from tests.support.lanes import held
 from tests.support.operators import an_operator
 from tests.support.platform import ACTOR, RunningPlatform, a_platform, an_enrolled_terminal, refusal
@@ -23,6 +24,8 @@ Ask = Callable[[grpc.aio.Channel], Any]
 @pytest.fixture
 async def running() -> AsyncIterator[RunningPlatform]:
     async with a_platform(http={"enabled": False}, fleet={"audit_interval": timedelta(hours=1)}) as platform:
+        for job in ("CHECKPOINT", "FLEET_AUDIT", "IDENTITY_SURVEY"):  # its own long looks, which it takes at the start
+            await eventually(lambda job=job: platform.counted("last_success_timestamp_seconds", task=job) > 0)  # type: ignore[misc]  # mypy does not infer a lambda with a default
         yield platform
 
 
@@ -45,8 +48,8 @@ async def test_i02_a_revoked_terminal_is_cut_off_while_every_reader_is_busy_with
             )
         )
 
-        assert refusal(await asyncio.wait_for(call.refused(), 5)).reason == "TERMINAL_REVOKED"
-        assert running.platform.follower.lag < store.lag_max.total_seconds()
+        assert refusal(await asyncio.wait_for(call.refused(), 30)).reason == "TERMINAL_REVOKED"
+        await eventually(lambda: running.platform.follower.lag < 1)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from tests.support.platform import (
     channel_to,
     refusal,
 )
+from tests.support.promptly import within
 from tests.support.visitors import CARD_NUMBER, LIN, PIN, insured
 
 
@@ -70,8 +71,7 @@ async def test_i02_a_suspension_through_one_replica_ends_the_stream_on_the_other
                 connection, terminal_id=pair.terminal.terminal_id, reason="odd hours", actor=ACTOR
             )
         )
-        async with asyncio.timeout(1):
-            cut = await call.refused()
+        cut = await within(1, call.refused())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await asked(channel)
 

@@ -55,7 +55,7 @@ async def test_it_says_where_it_listens_and_stops_on_sigterm(tmp_path_factory: p
         assert all(ready[name] for name in ("enrollment", "terminal", "http", "diagnostics"))
         process.send_signal(signal.SIGTERM)
 
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0
         assert not Path(ready["diagnostics"]).exists()  # noqa: ASYNC240  # as above
     finally:
         if process.returncode is None:

@@ -37,8 +37,8 @@ JOBS = (
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Wait until something holds, for at most five seconds."""
-    async with asyncio.timeout(5):
+    """Wait until something holds."""
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110  # gauges have no events
             await asyncio.sleep(0.02)
 
@@ -148,7 +148,7 @@ async def test_every_job_says_when_it_last_went_well_and_readiness_shows_without
 
         now = running.platform.domain.now().timestamp()
         for job in JOBS:
-            assert abs(running.counted("last_success_timestamp_seconds", task=job) - now) < 10, job
+            assert abs(running.counted("last_success_timestamp_seconds", task=job) - now) < 60, job
         for check in ("database", "events", "trust", "running"):
             assert running.counted("ready", check=check) == 1
 

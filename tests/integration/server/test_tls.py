@@ -18,6 +18,7 @@ from device_registry.revocation.revoked import RevocationKind
 from server.tls import TlsMaterialError
 from tests.support.authority import an_authority
 from tests.support.clock import Clock
+from tests.support.deployment import eventually
 from tests.support.platform import RunningPlatform, a_platform, an_enrolled_terminal, refusal
 from tests.support.questions import looked_up
 
@@ -27,7 +28,7 @@ LIFETIME = timedelta(hours=1)
 async def shown_certificate(running: RunningPlatform) -> x509.Certificate:
     """Return what a new handshake on the enrollment port shows."""
     host, _, port = running.ready.enrollment.rpartition(":")
-    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=5)
+    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=30)
     return x509.load_pem_x509_certificate(pem.encode())
 
 
@@ -44,7 +45,7 @@ async def test_the_servers_own_certificate_is_renewed_when_due_and_new_handshake
             not_yet_due = await shown_certificate(running)
 
             clock.advance(LIFETIME * 0.1)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while tls.material.not_after < clock.now() + LIFETIME * 0.9:  # noqa: ASYNC110  # the job has no event
                     await asyncio.sleep(0.02)
             second = await shown_certificate(running)
@@ -66,12 +67,12 @@ async def test_material_that_cannot_be_used_changes_nothing_and_is_noticed() -> 
         trust = running.platform.config.authority_dir / "trust"
         trust.mkdir()
         (trust / "broken.pem").write_bytes(b"no certificate")
-        await asyncio.sleep(0.3)
-        last_success = running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE")
-        await asyncio.sleep(0.3)
 
+        def went_well_at() -> float:
+            return running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE")
+
+        await eventually(lambda: running.domain.now().timestamp() - went_well_at() > 0.5)
         assert await shown_certificate(running) == before
-        assert running.counted("last_success_timestamp_seconds", task="SERVER_CERTIFICATE") == last_success
 
 
 async def test_i02_a_revoked_issuer_leaves_the_handshakes_trust_though_no_other_can_sign_a_chain() -> None:
@@ -88,7 +89,7 @@ async def test_i02_a_revoked_issuer_leaves_the_handshakes_trust_though_no_other_
 
         await running.write(revoke_the_active_one)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while issuing.public_bytes(Encoding.PEM) in tls.material.trust_pem:  # noqa: ASYNC110  # no event
                 await asyncio.sleep(0.02)
         assert await shown_certificate(running) == first
@@ -110,7 +111,7 @@ async def test_a_configured_certificate_that_lapses_is_noticed_and_replaced_with
         lapsed = await running.platform.health.readiness()
         shown_lapsed = running.counted("ready", check="trust")
         written_by(elsewhere, clock, **files)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not (await running.platform.health.readiness()).checks["trust"]:  # noqa: ASYNC110  # the job has no event
                 await asyncio.sleep(0.02)
 
@@ -137,7 +138,7 @@ async def test_a_new_certificate_is_not_shown_before_its_key_is_there(tmp_path: 
             tls.reload_if_due()
         between = await shown_certificate(running)
         files["private_key"].write_bytes(new_key)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await shown_certificate(running) == first:  # noqa: ASYNC110  # the job has no event
                 await asyncio.sleep(0.02)
 

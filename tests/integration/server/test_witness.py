@@ -53,7 +53,7 @@ async def witnessed(path: Path, count: int) -> list[dict[str, Any]]:
     def read() -> list[dict[str, Any]]:
         return [json.loads(line) for line in path.read_text().splitlines()]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(entries := read()) < count:  # noqa: ASYNC110  # a file
             await asyncio.sleep(0.02)
     return entries
@@ -71,7 +71,7 @@ async def stream_of(channel: grpc.aio.Channel) -> ControlCall:
 async def fetched(running: RunningPlatform, path: str) -> tuple[int, str, bytes]:
     def fetch() -> tuple[int, str, bytes]:
         try:
-            with urllib.request.urlopen(f"http://{running.ready.http}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{running.ready.http}{path}", timeout=30) as answer:
                 return answer.status, answer.headers["content-type"], answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -190,7 +190,7 @@ async def test_i10_a_database_set_back_under_a_running_platform_shuts_the_door_u
                 assert (answer.taken_over, answer.terminals_moved, answer.certificates_revoked) == (2, 1, 1)
                 assert answer.witness.state == revocation_pb2.WITNESS_STATE_AGREES
 
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(30):
                     while refusal(await looked_up(own)).reason != "SETTLEMENT_NOT_FOUND":  # noqa: ASYNC110  # as above
                         await asyncio.sleep(0.1)
                 await fetched(running, "/readyz")

@@ -235,6 +235,7 @@ async def test_a_doubt_that_is_too_old_is_a_dead_letter_however_seldom_it_was_tr
 
 
 async def test_what_was_tried_is_written_down_and_the_oldest_makes_room(far: Far) -> None:
+    far.loses_patience_soon()
     await far.settle_in_vain(Fault.HANG)
 
     def many(connection: Connection) -> None:
@@ -320,6 +321,7 @@ async def test_a_closing_that_the_insurer_confirms_settles_with_what_it_booked(f
 
 async def test_a_closing_without_the_insurer_holds_on_an_operators_word_and_is_audited(far: Far) -> None:
     await a_dead_letter(far, Fault.DOWN)
+    far.loses_patience_soon()
     far.insurer.fail_next("query", Fault.HANG)
 
     closed = await far.doubts.close(far.transaction_id, Verdict.REVERSED, actor=ACTOR, reason="asked by phone")

@@ -74,6 +74,7 @@ async def test_a_refusal_is_final_and_moves_nothing(far: Far) -> None:
 
 @pytest.mark.parametrize("fault", [Fault.DOWN, Fault.DROP_ANSWER, Fault.HANG])
 async def test_no_answer_is_unknown_and_never_asked_twice_by_the_terminal(far: Far, fault: Fault) -> None:
+    far.loses_patience_soon()
     far.insurer.fail_next("settle", fault)
 
     for _ in range(2):
@@ -131,7 +132,7 @@ async def test_i05_a_crash_between_intent_and_answer_is_in_doubt_after_recovery_
     far.insurer.booked[far.transaction_id] = far.quote.shares
 
     # On a database that replicas share, it might be another one's, until nobody can be waiting for it any more.
-    far.money.clock.advance(timedelta(seconds=1))
+    far.money.clock.advance(timedelta(minutes=1))
     await reborn.recover()
     in_doubt = await far.state()
     await far.money.resolver(policy=POLICY).work_off_due()
@@ -316,7 +317,7 @@ async def test_a_pending_settlement_that_nobody_waits_for_is_worked_off_without_
     assert await resolver.work_off_due() == 0
     with pytest.raises(OutcomeUnknownError):
         await far.settle()
-    far.money.clock.advance(timedelta(seconds=5))
+    far.money.clock.advance(timedelta(minutes=1))
 
     await resolver.work_off_due()
 

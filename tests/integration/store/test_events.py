@@ -22,6 +22,7 @@ from server.store import (
 from server.store.tables.events import events
 from tests.support.database import Database, a_unit_of_work
 from tests.support.events import Ear, a_follower
+from tests.support.promptly import within
 
 
 def announce_many(connection: Connection, *, count: int) -> None:
@@ -48,13 +49,10 @@ async def test_i02_another_process_is_heard_within_the_poll_interval(database: D
         a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=50)),
     ):
         other_process = database.another_engine()
-        loop = asyncio.get_running_loop()
         with other_process.begin() as connection:
             announce(connection, "terminal", "revoked")
-        committed_at = loop.time()
 
-        assert await ear.until(1) == ["revoked"]
-        assert loop.time() - committed_at < 1
+        assert await within(1, ear.until(1)) == ["revoked"]
 
 
 async def test_what_was_announced_before_the_mark_is_not_told_again(database: Database) -> None:
@@ -102,7 +100,9 @@ async def test_lag_is_small_while_it_follows_and_grows_when_it_does_not(database
     async with a_unit_of_work(database.engine) as unit_of_work:
         async with a_follower(unit_of_work, ear, poll_interval=timedelta(milliseconds=10)) as follower:
             await asyncio.sleep(0.5)
-            assert follower.lag < 0.4
+            async with asyncio.timeout(30):
+                while follower.lag >= 0.4:  # noqa: ASYNC110  # one that does not follow lags more and more
+                    await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
 
         assert follower.lag >= 0.1
@@ -113,7 +113,7 @@ async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(
 
     def hold(_: Connection) -> None:
         inside.set()
-        gate.wait(5)
+        gate.wait(60)
 
     async def hold_the_only_place(unit_of_work: UnitOfWork) -> None:
         while not inside.is_set():
@@ -127,7 +127,7 @@ async def test_a_database_that_fails_for_a_while_makes_it_late_and_nothing_lost(
     ):
         await asyncio.sleep(0.05)
         held = asyncio.ensure_future(hold_the_only_place(unit_of_work))
-        await asyncio.to_thread(inside.wait, 5)
+        await asyncio.to_thread(inside.wait, 30)
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "while it failed"))
         await asyncio.sleep(0.15)
         assert (ear.heard, follower.lag > 0.1) == ([], True)
@@ -153,7 +153,7 @@ async def test_the_follower_prunes_as_it_goes(database: Database) -> None:
         def count(connection: Connection) -> int:
             return connection.scalar(select(func.count()).select_from(events)) or 0
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await unit_of_work.read(count) > store_events.KEPT_MAX:
                 pass
         following.cancel()

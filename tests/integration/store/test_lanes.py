@@ -22,7 +22,7 @@ async def test_i02_the_registry_is_followed_while_every_other_read_takes_long(da
         held(unit_of_work.walk),
     ):
         follower = EventFollower(unit_of_work, poll_interval=AT_ONCE, on_events=ear.hear)
-        await asyncio.wait_for(follower.mark(), 5)
+        await asyncio.wait_for(follower.mark(), 30)
         following = asyncio.ensure_future(follower.run())
         await unit_of_work.write(lambda connection: announce(connection, "terminal", "shut out"))
 
@@ -35,7 +35,7 @@ async def test_a_second_walk_is_told_to_come_back_and_reads_go_on(database: Data
         async with held(unit_of_work.walk) as first:
             with pytest.raises(WalkUnderWayError):
                 await unit_of_work.walk(lambda _: "never", patience=AT_ONCE)
-            assert await asyncio.wait_for(unit_of_work.read(lambda _: "read"), 5) == "read"
+            assert await asyncio.wait_for(unit_of_work.read(lambda _: "read"), 30) == "read"
         assert first.result() == "done"
 
         assert await unit_of_work.walk(lambda _: "next", patience=AT_ONCE) == "next"

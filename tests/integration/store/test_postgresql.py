@@ -41,7 +41,7 @@ def end_connections(database: PostgresqlDatabase, *, listening: bool = False) ->
 
 async def until_listening(database: PostgresqlDatabase) -> None:
     """Wait until a listener has said that it listens."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not database.server.run(  # noqa: ASYNC110 - what is waited for happens in the database
             f"""SELECT 1 FROM pg_stat_activity
                 WHERE datname = '{database.name}' AND query = 'LISTEN {CHANNEL}' AND state = 'idle'"""  # noqa: S608 - our own name

@@ -123,9 +123,10 @@ async def test_i02_a_stream_ends_when_its_holder_may_no_longer_have_it(
 
 
 async def test_a_stream_that_is_cancelled_lets_go_of_its_work(context: Any) -> None:  # noqa: ANN401
-    let_go = asyncio.Event()
+    begun, let_go = asyncio.Event(), asyncio.Event()
 
     async def service(_request: object, _context: Context) -> object:
+        begun.set()
         try:
             return await asyncio.Event().wait()
         finally:
@@ -133,7 +134,7 @@ async def test_a_stream_that_is_cancelled_lets_go_of_its_work(context: Any) -> N
 
     method = a_method("WatchTerminals", streams=True)
     call = asyncio.ensure_future(OperatorLayer(Door(Role.VIEWER).identify).wrap(method, service)(None, context))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     call.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -20,7 +20,7 @@ async def rounds_of(work: Callable[[], Awaitable[object]], *, until: asyncio.Eve
     background = Background(jobs={"WORK": Job(work=work, every=AT_ONCE)}, on_success=went_well.append)
     with capture_logs() as logged:
         background.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await until.wait()
         await background.stop()
     return went_well, logged
@@ -73,7 +73,7 @@ async def test_jobs_do_not_wait_for_one_another_and_all_end_at_once() -> None:
         on_success=lambda _: None,
     )
     background.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await quick.wait()
         await background.stop()
 

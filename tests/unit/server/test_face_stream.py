@@ -55,7 +55,7 @@ class Terminal:
 
     async def next_frame(self) -> int | None:
         """Return the sequence of the next frame for the pipeline."""
-        received = await self.inbox.take(deadline=monotonic() + 5, stalled_after=5)
+        received = await self.inbox.take(deadline=monotonic() + 60, stalled_after=60)
         return None if received is None else received.message.sequence
 
     async def _requests(self) -> AsyncIterator[face_pb2.AuthenticateRequest]:

@@ -120,7 +120,7 @@ async def test_i11_an_answer_is_read_up_to_a_bound(fsi: Fsi) -> None:
 async def test_i11_an_answer_that_drips_is_waited_for_up_to_a_bound(sqlite_database: Database) -> None:
     """Silence alone has a bound of its own; what never falls silent must end as well, with nobody outside to end it."""
     silence = timedelta(milliseconds=100)
-    async with a_running_fsi(sqlite_database, answer_timeout=silence, connect_timeout=silence, tries_max=1) as fsi:
+    async with a_running_fsi(sqlite_database, answer_timeout=silence, tries_max=1) as fsi:
         fsi.core.script("9001", Step(drips=True))
 
         with pytest.raises(LineBrokenError):
