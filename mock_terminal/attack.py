@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from grpc import aio
 
 from mock_terminal import words
-from mock_terminal.capture import Cameras, Eye
 from mock_terminal.client import CALL_SECONDS_MAX, call
 from mock_terminal.errors import (
     CHANGE_REQUEST,
@@ -26,6 +25,7 @@ from mock_terminal.errors import (
     HungUpError,
     PlatformRefusedError,
 )
+from mock_terminal.eye import Cameras, Eye
 from mock_terminal.face import authenticate
 from mock_terminal.injection import Injector, Recorder, reencoded
 from mock_terminal.report import Reporter

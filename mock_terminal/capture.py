@@ -1,53 +1,12 @@
 """What does a terminal take pictures with, and how do they become messages?"""
 
-from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 from mock_terminal.camera import Camera, encode, encode_depth
+from mock_terminal.eye import BESIDE, Cameras, Size
 from mock_terminal.patient import Patient
-from mock_terminal.scenes import Size
 from shualian.terminal.v1 import face_pb2
-
-
-class Cameras(StrEnum):
-    """What looks at the person."""
-
-    RGB = "rgb"
-    """Colour alone: a screen that obeys can pass for a person."""
-    RGB_DEPTH = "rgb+depth"
-    """Colour, and a structured-light or time-of-flight camera."""
-    RGB_NIR = "rgb+nir"
-    """Colour and near infrared, lit by the terminal."""
-    ALL = "all"
-    """All three, as certified class III terminals have them."""
-
-
-BESIDE: Final[Mapping[Cameras, Sequence[face_pb2.Modality.ValueType]]] = {
-    Cameras.RGB: (),
-    Cameras.RGB_DEPTH: (face_pb2.MODALITY_DEPTH,),
-    Cameras.RGB_NIR: (face_pb2.MODALITY_NIR,),
-    Cameras.ALL: (face_pb2.MODALITY_NIR, face_pb2.MODALITY_DEPTH),
-}
-"""What each delivers beside colour, in the order in which it is sent."""
-
-
-class Eye(Protocol):
-    """What a session gets its pictures from."""
-
-    @property
-    def size(self) -> Size:
-        """Width and height of the colour picture, pixels."""
-
-    @property
-    def beside(self) -> Sequence[face_pb2.Modality.ValueType]:
-        """What it promises beside colour."""
-
-    def pictures(self, t: float) -> Sequence[face_pb2.Picture]:
-        """Return what it sees `t` seconds into the session, colour first. Time only rises."""
-
-    def told(self, hint: face_pb2.Hint.ValueType) -> None:
-        """Let whoever is before it hear what to do."""
 
 
 class Viewfinder:

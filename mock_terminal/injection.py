@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from mock_terminal.capture import Eye
+from mock_terminal.eye import Eye
 from mock_terminal.patient import Patient, Pose
 from mock_terminal.scenes import Size
 from shualian.terminal.v1 import face_pb2

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field, replace
 
 from grpc import aio
 
-from mock_terminal.capture import Eye
 from mock_terminal.client import CALL_SECONDS_MAX, call
 from mock_terminal.errors import NoAssertionError
+from mock_terminal.eye import Eye
 from mock_terminal.face import authenticate
 from mock_terminal.report import Reporter
 from mock_terminal.sitting import Practitioner, Sitting

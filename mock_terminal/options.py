@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from mock_terminal.capture import Cameras
+from mock_terminal.eye import Cameras
 
 State = Annotated[Path, typer.Option(help="Folder of this terminal's keys and journal.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line for each event.")]

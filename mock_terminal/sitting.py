@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from mock_terminal.capture import Eye
+from mock_terminal.eye import Eye
 from shualian.terminal.v1 import face_pb2, types_pb2
 
 CONSENT_TEXT: Final = "2026-1"

@@ -4,7 +4,8 @@ from itertools import count
 from typing import Final
 
 from mock_terminal.camera import Camera, Portrait
-from mock_terminal.capture import Cameras, Viewfinder
+from mock_terminal.capture import Viewfinder
+from mock_terminal.eye import Cameras
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene
 

@@ -1,5 +1,6 @@
 """What tests of every room may ask for: a database, once on each engine that we support."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from tests.support.postgres import PostgresServer
 # How long an example takes, or the making of it, says how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+# As our programs do: to look again and again at what lives on costs a tenth of all.
+gc.set_threshold(50_000, *gc.get_threshold()[1:])
 
 
 BOUNDED = {"device_registry", "face_pipeline", "settlement", "credentials"}
@@ -30,6 +34,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "system" in item.path.parts and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SYSTEM_SECONDS_MAX))
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector leave alone what collecting the tests has made; it stays to the end."""
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

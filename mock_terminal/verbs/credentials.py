@@ -9,10 +9,10 @@ import typer
 import uuid_utils
 from grpc import aio
 
-from mock_terminal.capture import Cameras
 from mock_terminal.client import CALL_SECONDS_MAX, call
 from mock_terminal.disk import write_private
 from mock_terminal.errors import InputError
+from mock_terminal.eye import Cameras
 from mock_terminal.folder import Folder
 from mock_terminal.inputs import STDIN, card_from, claim_from, pin_from
 from mock_terminal.leaving import Exit, leave
@@ -46,7 +46,9 @@ CardFile = Annotated[
 BUSINESS: Final = 1301
 """What a face is shown for here is no bill; the contract asks for a business type all the same."""
 
-relatives = typer.Typer(name="relatives", help="Whom a credential pays for.", no_args_is_help=True)
+relatives = typer.Typer(
+    name="relatives", help="Whom a credential pays for.", no_args_is_help=True, add_completion=False
+)
 
 
 def activate(  # noqa: PLR0917, RUF100  # one option each

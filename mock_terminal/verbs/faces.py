@@ -7,8 +7,8 @@ from typing import Annotated, Final
 import typer
 
 from mock_terminal.attack import Attack, Attempt, Result, attempted
-from mock_terminal.capture import Cameras
 from mock_terminal.errors import InputError
+from mock_terminal.eye import Cameras
 from mock_terminal.face import authenticate
 from mock_terminal.factors import second_factors
 from mock_terminal.folder import Folder

@@ -12,7 +12,12 @@ from mock_terminal.options import DEFAULT_STATE, Json, State
 from mock_terminal.plant import Plant
 from mock_terminal.report import Reporter
 
-app = typer.Typer(name="factory", help="A maker of terminals in software, for tests and demos.", no_args_is_help=True)
+app = typer.Typer(
+    name="factory",
+    help="A maker of terminals in software, for tests and demos.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 PlantFolder = Annotated[Path, typer.Option("--folder", help="Folder of the maker's keys.")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 import uuid_utils
 
-from mock_terminal.capture import Cameras
+from mock_terminal.eye import Cameras
 from mock_terminal.factors import second_factors
 from mock_terminal.folder import Folder
 from mock_terminal.inputs import card_from, code_from, pin_from

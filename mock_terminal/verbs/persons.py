@@ -2,17 +2,19 @@
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mock_terminal.camera import Portrait
-from mock_terminal.capture import Cameras
 from mock_terminal.errors import InputError
+from mock_terminal.eye import Cameras
 from mock_terminal.inputs import claim_from, location_from
 from mock_terminal.sitting import Anybody, Claim, Practitioner
-from mock_terminal.window import Window
 from shualian.terminal.v1 import settlement_pb2, types_pb2
 
+if TYPE_CHECKING:
+    from mock_terminal.window import Window
 
-def window_from(portrait: Path | None, landmarks: Path | None, *, cameras: Cameras, seed: int | None) -> Window:
+
+def window_from(portrait: Path | None, landmarks: Path | None, *, cameras: Cameras, seed: int | None) -> "Window":
     """Return the window with somebody before it.
 
     Raises:
@@ -21,6 +23,9 @@ def window_from(portrait: Path | None, landmarks: Path | None, *, cameras: Camer
     """
     if portrait is None or landmarks is None:
         raise InputError("a face needs --portrait and --landmarks")
+    from mock_terminal.camera import Portrait  # noqa: PLC0415 - OpenCV, which who pays by card does not wait for
+    from mock_terminal.window import Window  # noqa: PLC0415 - as above
+
     chosen = secrets.randbelow(1 << 31) if seed is None else seed
     return Window(Portrait.load(portrait, landmarks), cameras=cameras, seed=chosen)
 

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mock_terminal.attack import CHEATS, SCENES, Attack, Attempt, attempted
 from mock_terminal.camera import Portrait
-from mock_terminal.capture import Cameras
 from mock_terminal.errors import AttackImpossibleError, PlatformRefusedError
+from mock_terminal.eye import Cameras
 from mock_terminal.sealing import SealChain
 from mock_terminal.sitting import Claim
 from mock_terminal.window import Window

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mock_terminal.camera import Camera, Portrait
-from mock_terminal.capture import BESIDE, Cameras, Viewfinder
+from mock_terminal.capture import Viewfinder
+from mock_terminal.eye import BESIDE, Cameras
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene
 from mock_terminal.window import Window
