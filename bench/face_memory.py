@@ -83,7 +83,8 @@ def measure(quick: bool, sessions: int | None = None) -> dict[str, object]:  # n
     folder = load_config(None, os.environ).models_dir
     picture = portrait(folder, "grace_hopper").read_bytes()
     pipeline = FacePipeline.load(manifest=load_manifest(), models_dir=folder, policy=FacePolicy())
-    visits = in_turn(reels(pipeline, picture), VISITS + OTHERS)
+    verdicts = min(VISITS, -(-total // len(ENDS)))
+    visits = in_turn(reels(pipeline, picture), OTHERS + verdicts)
     with a_deployment(SETTINGS) as deployment:
         id_numbers = made_up_people(deployment, pipeline.enroll(picture), PEOPLE)
         readings = asyncio.run(_measured(deployment, id_numbers, visits, total))
@@ -105,7 +106,7 @@ async def _measured(deployment: Deployment, id_numbers: list[str], visits: list[
     deployment.start()
     readings, ends = Readings(), cycle(ENDS)
     left = iter(range(1, total + 1))
-    claims, shown, others = cycle(id_numbers), cycle(visits[:VISITS]), cycle(visits[VISITS:])
+    claims, shown, others = cycle(id_numbers), cycle(visits[OTHERS:]), cycle(visits[:OTHERS])
     async with AsyncExitStack() as stack:
         terminals = [
             await stack.enter_async_context(a_face_terminal(deployment, each, frames_per_second=FRAMES_PER_SECOND))

@@ -2,11 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from face_pipeline import FacePipeline, FacePolicy, load_manifest
 from face_pipeline.gallery import Layout
-from face_pipeline.picture.alignment import CROP_SIDE
 from server.config import Config
 from server.faces.rules import FaceRules, Limits, Similarity
 from server.faces.rules_file import load_rule_book
@@ -40,10 +37,9 @@ def face_policy(config: Config) -> FacePolicy:
 
 
 def gallery_layout(pipeline: FacePipeline) -> Layout:
-    """Return how the pipeline's embeddings are made up, by asking the models for one of nobody."""
-    noise = np.random.default_rng(0).integers(0, 256, (CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
-    embedder = pipeline.stages.embedder
-    return Layout(model_id=pipeline.model_id, width=len(embedder.embedding(noise)), first=len(embedder.first(noise)))
+    """Return how the pipeline's embeddings are made up: of what each model was seen to give when it was loaded."""
+    sizes = [part.file.output.size for part in pipeline.stages.embedder.parts if part.file.output]
+    return Layout(model_id=pipeline.model_id, width=sum(sizes), first=sizes[0])
 
 
 def face_rules(config: Config, policy: FacePolicy) -> FaceRules:

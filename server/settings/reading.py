@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -279,6 +280,7 @@ def _owner(cls: type, key: str) -> type:
     return cls
 
 
+@cache
 def _docstrings(cls: type) -> dict[str, str]:
     """Return the text under each field of a dataclass; it is not kept at run time, so the source is read."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
