@@ -8,10 +8,12 @@ frames by the clock that were rendered beforehand (simulated people) and a seal 
 - full load: as many terminals as are asked for, each with a session at all times,
 - beside others: two terminals send as many frames as they may, in as many sessions, and a third one holds its own.
 
-The memory of prints is full from the beginning: each decision searches all of it.
+The memory of prints is full from the beginning: each decision searches all of it. Everybody is honest, and is who they
+say they are: whoever is not recognised is counted with the reason that the platform's audit has for it.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import time
@@ -33,6 +35,7 @@ from bench.face_pipeline import bare_calls
 from bench.face_reels import Reel, reels
 from bench.face_window import FaceTerminal, Told, a_face_terminal, in_turn, made_up_people
 from bench.terminals import enrolled
+from device_registry.audit.log import AuditFilter, AuditLog
 from face_pipeline import Action, Challenge, FacePipeline, FrameError, Template, Verdict, portrait
 from face_pipeline.liveness.replay import PRINT_BYTES
 from server import convert
@@ -186,7 +189,7 @@ async def _alone(load: Load, sessions: int) -> dict[str, object]:
         "face_load_frame_server_ms": round(statistics.median(server_ms), 2),
         "face_load_frame_bare_ms": round(statistics.median(load.bare_ms), 2),
         "face_load_session_frames": statistics.median(len(each.sent) for each in told),
-        **_decided("alone", told),
+        **_decided(load, "alone", told),
     }
 
 
@@ -210,7 +213,7 @@ async def _full(load: Load, seconds: float) -> dict[str, object]:
         "face_load_frames_dropped": round(dropped / max(dropped + looked_at, 1), 4),
         "face_load_full_ratio": round(1000 * cpu / looked_at / statistics.median(load.bare_ms), 3),
         "face_load_cores": round(cpu / took, 2),
-        **_decided("full", told),
+        **_decided(load, "full", told),
     }
 
 
@@ -228,7 +231,7 @@ async def _beside(load: Load, sessions: int, alone: dict[str, object]) -> dict[s
     told = [await load.session(load.terminals[0]) for _ in range(sessions)]
     over.set()
     await asyncio.gather(*crowds)
-    figures = _decided("beside", told)
+    figures = _decided(load, "beside", told)
     times = [(figures[f"face_load_beside_{name}"], alone[f"face_load_alone_{name}"]) for name in ("p50_ms", "seconds")]
     p50, whole = (float(str(beside)) / float(str(by_itself)) for beside, by_itself in times)
     return {
@@ -237,14 +240,16 @@ async def _beside(load: Load, sessions: int, alone: dict[str, object]) -> dict[s
         "face_load_beside_seconds_ratio": round(whole, 2),
         "face_load_beside_others_seconds": round(statistics.median(each.seconds for each in others), 2),
         "face_load_beside_others_matched": _matched(others),
+        "face_load_beside_others_not_matched": _not_matched(load, others),
     }
 
 
-def _decided(name: str, told: Sequence[Told]) -> dict[str, object]:
+def _decided(load: Load, name: str, told: Sequence[Told]) -> dict[str, object]:
     times = [each.decision_ms for each in told]
     return {
         f"face_load_{name}_sessions": len(told),
         f"face_load_{name}_matched": _matched(told),
+        f"face_load_{name}_not_matched": _not_matched(load, told),
         f"face_load_{name}_seconds": round(statistics.median(each.seconds for each in told), 2),
         f"face_load_{name}_p50_ms": round(percentile(times, 0.5), 1),
         f"face_load_{name}_p95_ms": round(percentile(times, 0.95), 1),
@@ -253,6 +258,23 @@ def _decided(name: str, told: Sequence[Told]) -> dict[str, object]:
 
 def _matched(told: Sequence[Told]) -> int:
     return sum(each.outcome == "MATCHED" for each in told)
+
+
+def _not_matched(load: Load, told: Sequence[Told]) -> dict[str, int]:
+    domain = load.deployment.domain
+    with domain.engine.connect() as connection:
+        return not_matched(connection, domain.audit, told)
+
+
+def not_matched(connection: Connection, audit: AuditLog, told: Sequence[Told]) -> dict[str, int]:
+    """Count who was not recognised by what the terminal was told, and by why, which the audit alone knows."""
+    ends = Counter[str]()
+    for each in told:
+        if each.outcome != "MATCHED":
+            where = AuditFilter(action="face.decided", subject=each.session_id)
+            reasons = [json.loads(entry.details)["reasons"] for entry in audit.entries(connection, where)]
+            ends[": ".join([each.outcome, *filter(None, reasons)])] += 1
+    return dict(ends.most_common())
 
 
 def _bare_ms(load: Load, told: Told) -> float:

@@ -40,6 +40,7 @@ _OPTIONS: Final = [("grpc.use_local_subchannel_pool", 1)]
 class Told:
     """What a terminal got to know of a session, and what it had sent."""
 
+    session_id: str
     decision: face_pb2.Decision
     actions: Sequence[face_pb2.ChallengeAction.ValueType]
     sent: Sequence[face_pb2.Frame]
@@ -172,6 +173,7 @@ class Sitting:
                     await self._write(face_pb2.AuthenticateRequest(seal=seal))
                 case "decision":
                     return Told(
+                        session_id=self.accepted.session_id,
                         decision=message.decision,
                         actions=self.accepted.challenge.actions,
                         sent=self.shutter.sent[:last],

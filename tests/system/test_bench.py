@@ -13,6 +13,12 @@ import pytest
 
 from bench import http2
 from bench.deployment import percentile
+from bench.face_load import not_matched
+from bench.face_window import Told
+from device_registry import AuditLog
+from shualian.terminal.v1 import face_pb2
+from tests.support.clock import Clock
+from tests.support.database import SqliteDatabase
 
 ROOT = Path(__file__).parents[2]
 SECONDS_MAX = 300
@@ -80,6 +86,30 @@ def test_honest_face_sessions_are_decided_alone_and_beside_others() -> None:
     for name in ("alone", "full", "beside"):
         unrecognised = figures[f"face_load_{name}_sessions"] - figures[f"face_load_{name}_matched"]
         assert sum(figures[f"face_load_{name}_not_matched"].values()) == unrecognised
+
+
+def test_an_honest_person_who_was_not_recognised_is_counted_with_the_reason_that_the_audit_has(
+    sqlite_database: SqliteDatabase,
+) -> None:
+    audit = AuditLog(now=Clock().now)
+    ends = {"s-1": "", "s-2": "challenge_not_done", "s-3": "challenge_not_done"}
+    outcomes = {
+        "s-1": face_pb2.DECISION_OUTCOME_MATCHED,
+        "s-2": face_pb2.DECISION_OUTCOME_INSUFFICIENT,
+        "s-3": face_pb2.DECISION_OUTCOME_INSUFFICIENT,
+        "s-4": face_pb2.DECISION_OUTCOME_NOT_MATCHED,
+    }
+    told = [
+        Told(session_id=each, decision=face_pb2.Decision(outcome=outcome), actions=(), sent=(), seconds=1)
+        for each, outcome in outcomes.items()
+    ]
+
+    with sqlite_database.engine.begin() as connection:
+        for each, reasons in ends.items():
+            audit.append(connection, actor="t", action="face.decided", subject=each, details={"reasons": reasons})
+        counted = not_matched(connection, audit, told)
+
+    assert counted == {"INSUFFICIENT: challenge_not_done": 2, "NOT_MATCHED": 1}
 
 
 def test_a_measurement_that_does_not_exist_is_told_with_those_that_do() -> None:
