@@ -94,6 +94,7 @@ class Performance:
 
     def __init__(self, challenge: Challenge, policy: FacePolicy) -> None:
         self._actions = challenge.actions
+        self._gestures = tuple(gesture(action, policy) for action in challenge.actions)
         self._policy = policy
         self._recent: deque[Points] = deque(maxlen=policy.baseline_frames_min)
         self._rest: Rest | None = None
@@ -175,7 +176,7 @@ class Performance:
             return Guidance.HOLD_STILL if self._is_frontal else Guidance.LOOK_STRAIGHT
         if not self._may_count or self._too_fast or self._lost_at:
             return Guidance.LOOK_STRAIGHT
-        return gesture(self._actions[self._index], self._policy).guidance
+        return self._gestures[self._index].guidance
 
     def observe(self, look: Look) -> bool:
         """Take in one good frame; return whether the action under way is now reached (see `advance`)."""
@@ -237,7 +238,7 @@ class Performance:
 
     def _is_reached(self, at: datetime, before: Pose) -> bool:
         """Follow the present action: a head comes to it from rest, through the poses between, and not in no time."""
-        policy, wanted = self._policy, gesture(self._actions[self._index], self._policy)
+        policy, wanted = self._policy, self._gestures[self._index]
         reach = wanted.reach(self._pose)
         if reach is None:
             return False

@@ -68,12 +68,14 @@ def as_planes(image: Image, spec: ModelInput, *, multiple: int = 1) -> NDArray[n
     """
     height, width = spec.height or image.shape[0], spec.width or image.shape[1]
     sized = image if image.shape[:2] == (height, width) else cv2.resize(image, (width, height))
-    channels = cv2.split(sized)[:COLOURS]  # plane by plane: several times faster than cv2.dnn.blobFromImage here
+    # Plane by plane: several times faster than cv2.dnn.blobFromImage here; and into one piece of memory, which takes
+    # OpenCV half of the time that it takes with one of its own for each.
+    channels = np.empty((sized.shape[2], height, width), np.uint8)
+    cv2.split(sized, list(channels))
     planes = np.empty((1, COLOURS, height + -height % multiple, width + -width % multiple), np.float32)
-    for plane, channel in zip(planes[0], channels[::-1] if spec.channels == "RGB" else channels, strict=True):
-        plane[:height, :width] = channel
-        plane[height:] = 0
-        plane[:, width:] = 0
+    planes[0, :, :height, :width] = channels[COLOURS - 1 :: -1] if spec.channels == "RGB" else channels[:COLOURS]
+    planes[:, :, height:] = 0
+    planes[:, :, :, width:] = 0
     if (spec.mean, spec.scale) != (0.0, 1.0):
         planes -= np.float32(spec.mean)
         planes *= np.float32(spec.scale)

@@ -186,8 +186,8 @@ def test_the_prelu_rewrite_computes_the_same() -> None:
 
     fixed = rewritten(source, ["fold_constants", "free_inputs", "dynamic_batch", "prelu"])
 
-    assert {node.op_type for node in onnx.load_model_from_string(fixed).graph.node} == {"Relu", "Neg", "Mul", "Sub"}
-    assert outputs_differ_by(source, fixed, pictures) == 0
+    assert {node.op_type for node in onnx.load_model_from_string(fixed).graph.node} == {"Relu", "Mul", "Add"}
+    assert outputs_differ_by(source, fixed, pictures) < 1e-6
 
 
 def test_a_fix_up_that_changes_the_outputs_is_refused() -> None:
@@ -210,7 +210,8 @@ def test_a_first_installation_fetches_checks_fixes_up_and_keeps(
 
     assert [found.fetched for found in first] == [True, True]
     assert [found.fetched for found in second] == [False, False]
-    assert first[-1].difference == 0
+    assert first[-1].difference is not None
+    assert first[-1].difference < 1e-6
     assert all(status.ok for status in verify(manifest, tmp_path / "cache"))
     assert steps[-1] == ("toy", 4, 4)
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["grace_hopper.jpg", "toy.onnx"]
