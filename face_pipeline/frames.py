@@ -197,6 +197,8 @@ class Progress:
     action_fraction: float
     """How far the present action has come, 0..1."""
     good_frames: int
+    frame_print: bytes | None = None
+    """What recognises this frame when it is shown again (`liveness/replay.py`); None where it was of no use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

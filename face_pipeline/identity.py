@@ -21,8 +21,8 @@ LENGTH_MIN: Final = 1e-6
 class FaceEmbedder(Protocol):
     """Turns aligned crops into embeddings."""
 
-    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
-        """Return the whole embedding: what is compared with a template; `first` saves asking for it again."""
+    def embedding(self, crop: Image) -> Embedding:
+        """Return the whole embedding: what is compared with a template."""
         ...
 
     def first(self, crop: Image) -> Embedding:
@@ -56,7 +56,9 @@ class Identity:
         self._embedding: Embedding | None = None
         self._score = 0.0
         self._ahead: tuple[Image, Embedding] | None = None
-        """What the first model says of the frame drawn at random, once per action."""
+        """What the first model says of the frame drawn at random so far."""
+        self._acting: tuple[Image, Embedding] | None = None
+        """The face that seems to have done the action, before anybody asked for it."""
         self.witness = witness
         """Of the frames since the last action that are neither anchor nor action."""
         self.anchor: Image | None = None
@@ -87,30 +89,34 @@ class Identity:
         """Say whether the face in an action, and in the frame drawn at random before it, is the face at rest."""
         if self.witness.crop is None:
             return SamePerson.UNSEEN  # nothing between the actions but the actions
-        first = self._first(acting)
-        cosine = similarity(first, self._first_at_rest())
+        whole = self._embedding_of(acting)
+        cosine = similarity(self._embedder.first_of(whole), self._first_at_rest())
         if cosine < self._policy.continuity_min:
             return SamePerson.ANOTHER
         before = self._cosine(self.witness.crop)
         if before < self._policy.continuity_min:
             return SamePerson.STRANGER
         self.cosines += [cosine, before]
-        with self._watch.stage("embed"):
-            self._accepted.append(self._embedder.embedding(acting, first))
+        self._accepted.append(whole)
         self._ahead = None
         return SamePerson.YES
 
     def prepare(self) -> None:
         """Do ahead what the end of an action will ask for, so that the frame that decides has less to wait for.
 
-        One thing at a time: the face at rest, and then the frame drawn at random so far. That one may still be replaced
-        by any later frame; then it is asked for again, and this was in vain.
+        One thing at a time: the face at rest, and then the frame drawn at random so far, and again whenever another one
+        was drawn instead: seldom, the later the less.
         """
         drawn = self.witness.crop
         if self.anchor is not None and self._embedding is None:
             self.embedding()
-        elif drawn is not None and self._ahead is None:
+        elif drawn is not None and (self._ahead is None or self._ahead[0] is not drawn):
             self._ahead = drawn, self._first(drawn)
+
+    def embed_ahead(self, acting: Image) -> None:
+        """Do what `same_person` will ask for while the passive model, which may refuse the frame, is still at work."""
+        if self.witness.crop is not None:
+            self._acting = acting, self._embedding_of(acting)
 
     def cosine_to(self, template: Embedding) -> float:
         """Return how like a template the frame at rest is, or the face in the actions where that is less."""
@@ -132,6 +138,12 @@ class Identity:
             with self._watch.stage("embed"):
                 self._embedding = self._embedder.embedding(self.anchor)
         return self._embedding
+
+    def _embedding_of(self, acting: Image) -> Embedding:
+        if self._acting is not None and self._acting[0] is acting:
+            return self._acting[1]
+        with self._watch.stage("embed"):
+            return self._embedder.embedding(acting)
 
     def _cosine(self, crop: Image) -> float:
         return similarity(self._first(crop), self._first_at_rest())

@@ -13,12 +13,14 @@ A session belongs to one thread at a time; the stages it shares with other sessi
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
 
+from face_pipeline.beside import Beside
 from face_pipeline.errors import FrameError, SessionEndedError
 from face_pipeline.frames import (
     Challenge,
@@ -64,6 +66,7 @@ class Stages:
     detector: Detector
     embedder: Embedder
     passive: PassiveLiveness
+    beside: Beside = field(default_factory=Beside)
 
     @classmethod
     def of(cls, models: Models, policy: FacePolicy) -> "Stages":
@@ -106,6 +109,8 @@ class FaceSession:
         self._suspicion = Suspicion()
         self._companions = Companions(beside, policy)
         self._prints: deque[bytes] = deque(maxlen=policy.prints_max)
+        self._print: bytes | None = None
+        """Of this frame."""
         self._looked_at: datetime | None = None
         self._cues: tuple[CueReading, ...] = ()
         self._verdict: Verdict | None = None
@@ -118,6 +123,8 @@ class FaceSession:
             embedder=self._stages.embedder, policy=self._policy, watch=self._watch, witness=Witness(self._draw)
         )
         self._performance = Performance(self._challenge, self._policy)
+        self._in_vain = False
+        """Whether the frame before showed the action done, and could not be built on for another reason."""
         self._companions.start_anew()
 
     def feed(self, frame: Frame) -> Progress | Verdict:
@@ -154,6 +161,7 @@ class FaceSession:
 
     def _guided(self, pictures: Pictures | None) -> Guidance | None:
         """Look at a frame and return what the person should do; None when it was taken after the deadline."""
+        self._print = None
         if pictures is None:
             return Guidance.HOLD_STILL
         if self._intake.time_since_first(pictures.at) > self._challenge.deadline:
@@ -178,6 +186,10 @@ class FaceSession:
         complaint = framing(found, image, self._policy, self._demands)
         if complaint is not None:
             return complaint
+        # The dearest step of most frames waits for nothing else from here on.
+        live = self._stages.beside.begin(
+            partial(self._stages.passive.live_probability, image, found.box, pictures.small)
+        )
         with self._watch.stage("detect"):
             face = self._stages.detector.refined(image, found)
         complaint = posture(face, self._policy)
@@ -186,7 +198,7 @@ class FaceSession:
         with self._watch.stage("quality"):
             crop = aligned_crop(image, face.steady_points)
             quality = self._steadiness.judged(CropQuality.of(crop, face.points, self._policy))
-        return quality.complaint(self._policy, self._demands) or self._take(pictures, face, crop, quality)
+        return quality.complaint(self._policy, self._demands) or self._take(pictures, face, crop, quality, live)
 
     def _lose_face(self) -> None:
         self._evidence.lost_frames += 1
@@ -205,16 +217,23 @@ class FaceSession:
         self._suspicion.restarts += self._evidence.good_frames > 0
         self._begin()
 
-    def _take(self, pictures: Pictures, face: Face, crop: Image, quality: CropQuality) -> Guidance:
+    def _take(
+        self, pictures: Pictures, face: Face, crop: Image, quality: CropQuality, live_probability: Callable[[], float]
+    ) -> Guidance:
         """Add a good frame to the evidence; return what comes next."""
         with self._watch.stage("beside"):
             found = judged(pictures, face, self._stages.detector, self._policy)
-        with self._watch.stage("liveness"):
-            live = self._stages.passive.live_probability(pictures.colour, face.box, pictures.small)
         with self._watch.stage("print"):
             scale = np.float32(pictures.small.shape[1] / pictures.colour.shape[1])
-            self._prints.append(frame_print(pictures.small, face.points * scale))
+            self._print = frame_print(pictures.small, face.points * scale)
+            self._prints.append(self._print)
         self._notice_another(crop)
+        has_rest = self._identity.anchor is not None
+        reached = has_rest and self._observed(pictures, face, found)
+        if reached and not self._in_vain:
+            self._identity.embed_ahead(crop)
+        with self._watch.stage("liveness"):
+            live = live_probability()
         self._evidence.judged(live, pictures.at)
         self._suspicion.passive.append(live)
         beside = together(found)
@@ -225,15 +244,17 @@ class FaceSession:
         if self._identity.anchor is None:
             self._companions.take(found, action=None)
             return self._performance.guidance  # nothing to hold an action against
-        reached = self._observed(pictures, face, found)
+        reached = reached if has_rest else self._observed(pictures, face, found)
         if spare is crop and fit_to_rest and self._performance.is_at_rest and self._performance.index == 0:
             spare = self._offer_anchor(face, crop, quality)
         fit_to_act = self._is_fit(live, self._policy.passive_turn_min, beside)
         if reached and fit_to_act and self._companions.followed(self._performance.index) and self._same_person(crop):
             self._performance.advance()
             self._identity.witness.begin_again()
+            reached = False
         elif spare is not None and not self._performance.is_far:
             self._identity.witness.offer(spare)
+        self._in_vain = reached
         if self._is_nearly_there():
             self._identity.prepare()
         if not self._performance.is_asked and self._evidence.is_watched(self._policy) and not self._identity.cosines:
@@ -325,6 +346,7 @@ class FaceSession:
             action_index=self._performance.index,
             action_fraction=self._performance.fraction,
             good_frames=self._evidence.good_frames,
+            frame_print=self._print,
         )
 
     def _end(
@@ -356,4 +378,5 @@ class FaceSession:
         self._begin()  # nothing of the face outlives the verdict, but what the verdict holds
         self._intake.forget()
         self._prints.clear()
+        self._print = None
         return self._verdict

@@ -1,11 +1,13 @@
 """Which numbers stand for a face?"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 
+from face_pipeline.beside import Beside
 from face_pipeline.frames import Embedding, Image
 from face_pipeline.models.runtime import InferenceError, LoadedModel
 from face_pipeline.models.weights import embedding_id
@@ -24,25 +26,25 @@ class Embedder:
 
     parts: tuple[LoadedModel, ...]
     """At least one; the weights in their manifest entries add up to 1."""
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def model_id(self) -> str:
         """What is stored beside each template: embeddings of different models, or weights, cannot be compared."""
         return embedding_id([part.file for part in self.parts])
 
-    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
-        """Return the embedding of an aligned crop, unit length.
+    def embedding(self, crop: Image) -> Embedding:
+        """Return the embedding of an aligned crop, unit length; the parts run beside each other.
 
         Args:
             crop: 112 x 112 pixels, BGR.
-            first: what `first` gave for this very crop, where it was asked already; saves the dearest part.
 
         Raises:
             InferenceError: a model gave no usable numbers.
         """
-        leader, *others = self.parts
-        pieces = [self.first(crop) if first is None else first, *(_unit(part, crop) for part in others)]
-        weights = [np.float32(np.sqrt(part.file.weight)) for part in (leader, *others)]
+        others = [self.beside.begin(partial(_unit, part, crop)) for part in self.parts[1:]]
+        pieces = [self.first(crop), *(other() for other in others)]
+        weights = [np.float32(np.sqrt(part.file.weight)) for part in self.parts]
         return np.concatenate([weight * piece for weight, piece in zip(weights, pieces, strict=True)])
 
     def first(self, crop: Image) -> Embedding:

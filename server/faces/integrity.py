@@ -32,7 +32,9 @@ class CaptureChecks:
         """
         if verdict.outcome not in POSITIVE:
             return verdict
-        recognising = asyncio.create_task(self._replays.recognise(visit.session_id, verdict.prints))
+        recognising = asyncio.create_task(
+            self._replays.recognise(visit.session_id, verdict.prints, visit.replay_search)
+        )
         try:
             findings = _findings(await self._sealed(visit), await recognising, verdict.policy)
         finally:

@@ -7,7 +7,7 @@ from time import monotonic, perf_counter
 
 import structlog
 
-from face_pipeline import FrameError, Progress, Verdict
+from face_pipeline import Frame, FrameError, Progress, Verdict
 from monitoring.metrics import Metrics
 from server import convert
 from server.faces.guidance import GuidanceTeller
@@ -71,9 +71,7 @@ class Looking:
                 return None
             began = perf_counter()
             try:
-                outcome = await asyncio.get_running_loop().run_in_executor(
-                    self._executor, visit.pipeline_session.feed, frame
-                )
+                outcome = await asyncio.get_running_loop().run_in_executor(self._executor, _looked_at, visit, frame)
             except FrameError as error:
                 self._metrics.face_frames.labels("UNUSABLE").inc()
                 log.debug("frame_unusable", reason=error.reason)
@@ -81,3 +79,11 @@ class Looking:
         self._metrics.face_frame_seconds.observe(perf_counter() - began)
         self._metrics.face_frames.labels("LOOKED_AT").inc()
         return outcome
+
+
+def _looked_at(visit: Visit, frame: Frame) -> Progress | Verdict:
+    """Look at a frame, and for it among those of earlier sessions: whoever waits for the decision waits less then."""
+    outcome = visit.pipeline_session.feed(frame)
+    if isinstance(outcome, Progress) and outcome.frame_print is not None:
+        visit.replay_search.look_for(outcome.frame_print)
+    return outcome

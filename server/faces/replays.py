@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from face_pipeline.liveness.replay import PRINT_BYTES, Recognised, ReplayMemory
+from face_pipeline.liveness.replay import PRINT_BYTES, Recognised, ReplayMemory, ReplaySearch
 from server.store import UnitOfWork
 from server.store.tables.faces import face_prints
 
@@ -78,14 +78,25 @@ class Replays:
         """Take up what the database holds; the first session need not wait for it then."""
         await self._catch_up()
 
-    async def recognise(self, session_id: str, prints: Sequence[bytes]) -> Recognised:
+    async def search(self) -> ReplaySearch:
+        """Begin the search for the frames of a session, with all that others saw until now.
+
+        Raises:
+            StoreError: that cannot be read.
+        """
+        await self._catch_up()
+        return ReplaySearch(self._memory)
+
+    async def recognise(
+        self, session_id: str, prints: Sequence[bytes], begun: ReplaySearch | None = None
+    ) -> Recognised:
         """Return what is known of these frames, and remember them as this session's.
 
         Raises:
             StoreError: what others saw cannot be read; nothing can be said then (I10).
         """
         await self._catch_up()
-        return await self._beside(lambda: self._memory.recognise(session_id, prints))
+        return await self._beside(lambda: self._memory.recognise(session_id, prints, begun))
 
     def record(self, connection: Connection, *, session_id: str, terminal_id: str, prints: Sequence[bytes]) -> None:
         """Write the prints of a decided session down, and give up those that are too old or too many."""
@@ -108,9 +119,13 @@ class Replays:
         async with self._reading:
             if self._last < 0:
                 self._last = await self._unit_of_work.read(self._first_worth_reading)
-            while rows := await self._unit_of_work.read(_after(self._last)):
-                await self._beside(partial(self._remember, rows))
-                self._last = rows[-1].number
+            is_behind = True
+            while is_behind:
+                rows = await self._unit_of_work.read(_after(self._last))
+                if rows:
+                    await self._beside(partial(self._remember, rows))
+                    self._last = rows[-1].number
+                is_behind = len(rows) == READ_MAX
 
     def _remember(self, rows: Sequence[_PrintRow]) -> None:
         for row in rows:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 from face_pipeline import FaceSession
+from face_pipeline.liveness.replay import ReplaySearch
 from server.caller import Caller
 from server.faces.desk import Claimant
 from server.faces.inbox import FrameInbox
@@ -27,6 +28,7 @@ class Visit:
     key: EllipticCurvePublicKey
     """Of the certificate of this connection."""
     pipeline_session: FaceSession
+    replay_search: ReplaySearch
     inbox: FrameInbox
     stream: FaceStream
     context: Context

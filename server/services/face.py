@@ -130,6 +130,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             also=lambda connection: self._try(connection, caller, session_id, start),
             undone=lambda connection: self._tries.give_back(connection, session_id),
         )
+        replay_search = await self._replays.search()
         challenge, nonce = self._pipeline.challenge(rule.plan), secrets.token_bytes(NONCE_BYTES)
         inbox = FrameInbox(waiting_max=self._bounds.frames_waiting_max)
         visit = Visit(
@@ -140,6 +141,7 @@ class FaceService(face_pb2_grpc.FaceServiceServicer):
             claimant=claimant,
             key=key,
             pipeline_session=self._opened(start, rule, challenge, claimant),
+            replay_search=replay_search,
             inbox=inbox,
             stream=self._stream(requests, inbox, SealChain(session_id=session_id, nonce=nonce), start),
             context=context,

@@ -21,8 +21,9 @@ from face_pipeline import (
     Verdict,
     portrait,
 )
-from face_pipeline.frames import Box, Image
+from face_pipeline.frames import Box, Embedding, Image
 from face_pipeline.liveness.passive import PassiveLiveness
+from face_pipeline.picture.embedding import Embedder
 from mock_terminal.camera import Camera, Portrait, encode, encode_depth
 from mock_terminal.scenes import Scene
 from tests.support.models import installed_models_dir, loaded_pipeline
@@ -186,6 +187,15 @@ def a_session_judged(live: list[float], *, beside: frozenset[Modality] = frozens
     return judged.open_session(challenge=LEFT_RIGHT, template=her_template(), beside=beside)
 
 
+def a_session_that_counts(live: list[float]) -> tuple[FaceSession, list[Image]]:
+    """Return a session whose passive model says this of the frames, and the faces that it embeds as a whole."""
+    pipeline, embedded = loaded_pipeline(), list[Image]()
+    told = _Told(model=pipeline.stages.passive.model, says=iter(live))
+    counted = _Counted(parts=pipeline.stages.embedder.parts, embedded=embedded)
+    judged = replace(pipeline, stages=replace(pipeline.stages, passive=told, embedder=counted))
+    return judged.open_session(challenge=LEFT_RIGHT, template=her_template()), embedded
+
+
 def shown(shows: list[tuple[str, float]], opened: FaceSession | None = None) -> Verdict:
     """Return what a session says about these faces in these poses, ten pictures a second."""
     session = opened or a_session()
@@ -207,3 +217,14 @@ class _Told(PassiveLiveness):
         assert small is not None
         assert box.area > 0
         return next(self.says)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted(Embedder):
+    """The real embedder, which remembers whom it was shown."""
+
+    embedded: list[Image]
+
+    def embedding(self, crop: Image) -> Embedding:
+        self.embedded.append(crop)
+        return Embedder.embedding(self, crop)

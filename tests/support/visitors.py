@@ -16,7 +16,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from face_pipeline import Template, portrait
 from mock_terminal.camera import Camera, Portrait, encode
-from mock_terminal.capture import BESIDE, Cameras, Viewfinder, colour
+from mock_terminal.capture import Viewfinder, colour
+from mock_terminal.eye import BESIDE, Cameras
 from mock_terminal.patient import Patient
 from mock_terminal.scenes import Scene
 from mock_terminal.sealing import SealChain

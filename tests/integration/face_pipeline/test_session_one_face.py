@@ -22,6 +22,7 @@ from tests.support.heads import (
     a_frame,
     a_session,
     a_session_judged,
+    a_session_that_counts,
     mixed,
     picture,
     portrait_of,
@@ -152,3 +153,13 @@ def test_i09_a_print_of_a_mixed_face_does_not_make_the_living_attacker_a_match()
     verdict = answers[-1]
     assert isinstance(verdict, Verdict)
     assert verdict.outcome is not Outcome.MATCHED  # he lives, but the still was not him
+
+
+def test_a_pose_that_the_passive_model_goes_on_refusing_is_embedded_once() -> None:
+    rest, turning = [0.0] * 6, [6.0, 12.0, 18.0, 24.0]
+    far = [30.0] * 6
+    session, embedded = a_session_that_counts([1.0] * len(rest + turning) + [0.0] * len(far))
+
+    shown([(HER, yaw) for yaw in rest + turning + far], session)
+
+    assert len(embedded) == 2  # the face at rest, and the first of those that were refused

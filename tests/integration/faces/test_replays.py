@@ -69,6 +69,19 @@ async def test_frames_that_another_replica_saw_are_recognised_at_once(database: 
         assert (found.frames, found.session_id) == (10, session(1))
 
 
+async def test_frames_that_another_replica_saw_during_the_search_are_recognised(database: Database) -> None:
+    clock = Clock()
+    async with a_replica(database, clock) as here, a_replica(database, clock) as there:
+        search = await there[0].search()
+        for each in prints_of(1):
+            search.look_for(each)
+        await record(here, 1)
+
+        found = await there[0].recognise(session(2), prints_of(1), search)
+
+        assert (found.frames, found.session_id) == (10, session(1))
+
+
 async def test_a_restart_forgets_nothing(database: Database) -> None:
     clock = Clock()
     async with a_replica(database, clock) as before:

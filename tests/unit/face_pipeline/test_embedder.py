@@ -1,6 +1,8 @@
 """Several models that embed together: their cosines are weighed, and a template remembers who made it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import cast
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from face_pipeline import InferenceError, Job, load_manifest
-from face_pipeline.frames import Embedding
+from face_pipeline.beside import Beside
 from face_pipeline.matching import similarity
 from face_pipeline.models.runtime import LoadedModel, OnnxSession
 from face_pipeline.models.weights import ModelInput, ModelOutput
@@ -64,16 +66,25 @@ def test_the_cosine_of_two_faces_is_the_weighed_mean_of_what_the_models_say() ->
     assert similarity(embedding, both.embedding(other)) == pytest.approx(expected, abs=1e-6)
 
 
-def test_what_the_first_model_said_can_be_taken_out_again_and_put_in_without_asking_it() -> None:
-    (first, session), (second, _) = a_part("a", 8, 0.6), a_part("b", 20, 0.4, offset=1)
+def test_what_the_first_model_said_can_be_taken_out_again() -> None:
+    (first, _), (second, _) = a_part("a", 8, 0.6), a_part("b", 20, 0.4, offset=1)
     both, crop = Embedder(parts=(first, second)), a_crop(3)
-    alone: Embedding = both.first(crop)
 
-    whole = both.embedding(crop, first=alone)
+    assert both.first_of(both.embedding(crop)) == pytest.approx(both.first(crop), abs=1e-6)
+
+
+def test_a_part_that_no_thread_has_begun_is_run_by_whoever_waits_for_it() -> None:
+    (first, _), (second, session) = a_part("a", 8, 0.6), a_part("b", 20, 0.4, offset=1)
+    busy, crop = ThreadPoolExecutor(max_workers=1), a_crop(5)
+    free = Event()
+    busy.submit(free.wait)
+
+    embedding = Embedder(parts=(first, second), beside=Beside(busy)).embedding(crop)
+    free.set()
+    busy.shutdown()
 
     assert session.runs == 1
-    assert both.first_of(whole) == pytest.approx(alone, abs=1e-6)
-    assert np.array_equal(whole, both.embedding(crop))
+    assert np.array_equal(embedding, Embedder(parts=(first, second)).embedding(crop))
 
 
 def test_a_template_names_every_model_and_its_weight() -> None:

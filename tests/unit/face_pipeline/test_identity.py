@@ -20,9 +20,9 @@ class Counting:
     def __init__(self) -> None:
         self.asked = 0
 
-    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
+    def embedding(self, crop: Image) -> Embedding:
         """Return the whole embedding, which is the first part here."""
-        return self.first(crop) if first is None else first
+        return self.first(crop)
 
     def first(self, crop: Image) -> Embedding:
         """Return the face, and count."""
@@ -68,6 +68,43 @@ def test_each_call_prepares_one_thing_and_nothing_twice(identity: Identity, embe
         asked.append(embedder.asked)
 
     assert asked == [1, 2, 2, 2]
+
+
+def test_what_was_drawn_instead_is_prepared_as_well(identity: Identity, embedder: Counting) -> None:
+    identity.witness.offer(_a_crop(HER))
+    identity.prepare()
+    identity.prepare()
+    identity.witness.offer(_a_crop(HER))
+    identity.prepare()
+    before = embedder.asked
+
+    assert identity.same_person(_a_crop(HER)) is SamePerson.YES
+    assert embedder.asked == before + 1  # the action itself
+
+
+def test_a_face_that_was_embedded_ahead_is_not_embedded_again(identity: Identity, embedder: Counting) -> None:
+    identity.witness.offer(_a_crop(HER))
+    identity.prepare()
+    identity.prepare()
+    before, acting = embedder.asked, _a_crop(HER)
+
+    identity.embed_ahead(acting)
+
+    assert identity.same_person(acting) is SamePerson.YES
+    assert embedder.asked == before + 1
+
+
+def test_what_was_embedded_ahead_does_not_speak_for_another_frame(identity: Identity) -> None:
+    identity.witness.offer(_a_crop(HER))
+    identity.embed_ahead(_a_crop(HER))
+
+    assert identity.same_person(_a_crop(HIM)) is SamePerson.ANOTHER
+
+
+def test_nothing_is_embedded_ahead_where_there_is_no_frame_between(identity: Identity, embedder: Counting) -> None:
+    identity.embed_ahead(_a_crop(HER))
+
+    assert embedder.asked == 0
 
 
 def test_a_stranger_drawn_after_the_preparation_is_found_all_the_same(identity: Identity) -> None:

@@ -7,10 +7,12 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from face_pipeline import FacePolicy
 from face_pipeline.frames import Image, Points
-from face_pipeline.liveness.replay import PRINT_BYTES, ReplayMemory, frame_print
+from face_pipeline.liveness.replay import PRINT_BYTES, Recognised, ReplayMemory, ReplaySearch, frame_print
 
 POLICY = FacePolicy()
 NEAR = POLICY.replay_distance_max
@@ -110,6 +112,13 @@ def test_prints_of_different_pictures_differ_in_half_of_their_bits() -> None:
     assert all(90 < bits_apart(one, other) < 166 for one, other in combinations(prints, 2))
 
 
+def test_prints_that_databases_hold_are_still_recognised() -> None:
+    # Of this very frame, as prints were made when the first were kept.
+    kept = bytes.fromhex("79b86cde26f09dff1368fd02962ec7d2122039dbc61b24aa9a9092ec332d9239")
+
+    assert bits_apart(frame_print(*seen()), kept) <= NEAR // 3  # what a change of encoding adds must find room as well
+
+
 # The memory.
 
 
@@ -172,6 +181,32 @@ def test_frames_put_together_from_many_sessions_count_half() -> None:
         memory.remember(f"earlier {seed}", prints_of(seed, 1))
 
     assert memory.recognise("now", [prints_of(seed, 1)[0] for seed in range(8)]).frames == 4
+
+
+@given(st.lists(st.sampled_from(["look", "remember"]), max_size=30), st.integers(1, 3))
+def test_a_search_that_was_begun_early_finds_what_one_at_the_end_does(steps: list[str], changes: int) -> None:
+    """However many sessions come meanwhile, and however many of them have to make room."""
+    shown = [a_little_changed(each, bits) for bits in range(changes) for each in prints_of(0, 6)]
+    early, late = a_memory(prints_max=40), a_memory(prints_max=40)
+    search, looked_for = ReplaySearch(early), iter(shown)
+    for number, step in enumerate(steps):
+        if step == "look":
+            search.look_for(next(looked_for, shown[0]))
+        else:
+            for memory in (early, late):
+                memory.remember(f"session {number}", prints_of(number % 3, 5) + shown[number % 6 : number % 6 + 2])
+
+    assert early.recognise("now", shown, search) == late.recognise("now", shown)
+
+
+def test_a_session_that_was_remembered_during_the_search_is_found() -> None:
+    memory = a_memory()
+    search = ReplaySearch(memory)
+    for each in prints_of(1):
+        search.look_for(each)
+    memory.remember("meanwhile", prints_of(1))
+
+    assert memory.recognise("now", prints_of(1), search) == Recognised(frames=10, session_id="meanwhile")
 
 
 def test_i11_the_memory_is_bounded_and_gives_up_the_oldest() -> None:

@@ -87,9 +87,9 @@ def _readings(
 class NoEmbedder:
     """Is never asked."""
 
-    def embedding(self, crop: Image, first: Embedding | None = None) -> Embedding:
+    def embedding(self, crop: Image) -> Embedding:
         """Fail the test."""
-        raise AssertionError(crop, first)
+        raise AssertionError(crop)
 
     def first(self, crop: Image) -> Embedding:
         """Fail the test."""

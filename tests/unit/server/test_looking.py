@@ -8,15 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 from time import monotonic
 from typing import Any, cast
 
 import pytest
 
 from face_pipeline import Frame, FrameUndecodableError, Guidance, Outcome, Progress, Verdict
+from face_pipeline.liveness.replay import PRINT_BYTES, ReplayMemory, ReplaySearch
 from monitoring.metrics import Metrics
 from server.caller import Caller
-from server.faces.inbox import FrameInbox
+from server.faces.inbox import FrameInbox, ReceivedFrame
 from server.faces.looking import Looking
 from server.faces.turns import FrameTurns
 from server.faces.visit import Visit
@@ -34,6 +36,7 @@ class CountingSession:
     terminal_id: str
     unusable: bool = False
     decides_at: int | None = None
+    frame_print: bytes | None = None
 
     def feed(self, frame: Frame) -> Progress | Verdict:
         """Look at one frame."""
@@ -43,7 +46,13 @@ class CountingSession:
             raise FrameUndecodableError(detail="rubbish")
         if self.decides_at is not None and frame.sequence >= self.decides_at:
             return a_verdict(Outcome.MATCHED)
-        return Progress(guidance=Guidance.HOLD_STILL, action_index=0, action_fraction=0.0, good_frames=0)
+        return Progress(
+            guidance=Guidance.HOLD_STILL,
+            action_index=0,
+            action_fraction=0.0,
+            good_frames=0,
+            frame_print=self.frame_print,
+        )
 
     def expire(self) -> Verdict:
         """Give up."""
@@ -68,9 +77,16 @@ class Bench:
     looking: Looking
     metrics: Metrics
     looked_at: Counter[str] = field(default_factory=Counter)
+    memory: ReplayMemory = field(default_factory=lambda: ReplayMemory(prints_max=100, distance_max=10))
 
     def visit(
-        self, terminal_id: str, *, lasts: float = 60.0, unusable: bool = False, decides_at: int | None = None
+        self,
+        terminal_id: str,
+        *,
+        unusable: bool = False,
+        decides_at: int | None = None,
+        frame_print: bytes | None = None,
+        inbox: FrameInbox | None = None,
     ) -> Visit:
         """Open a session of this terminal."""
         caller = Caller(terminal_id=terminal_id, site_id="", region="", terminal_class="III", request_id="")
@@ -82,11 +98,14 @@ class Bench:
             rule=absent,
             claimant=absent,
             key=absent,
-            pipeline_session=cast("Any", CountingSession(self.looked_at, terminal_id, unusable, decides_at)),
-            inbox=FrameInbox(waiting_max=4),
+            pipeline_session=cast(
+                "Any", CountingSession(self.looked_at, terminal_id, unusable, decides_at, frame_print)
+            ),
+            replay_search=ReplaySearch(self.memory),
+            inbox=inbox or FrameInbox(waiting_max=4),
             stream=absent,
             context=cast("Any", Listener()),
-            deadline=monotonic() + lasts,
+            deadline=monotonic() + 60,
             began=monotonic(),
         )
 
@@ -115,26 +134,29 @@ def a_frame(sequence: int) -> face_pb2.Frame:
     return face_pb2.Frame(sequence=sequence, pictures=[picture])
 
 
-async def at_full_speed(visit: Visit) -> None:
-    """Send without end, and faster than anybody looks."""
-    for sequence in range(1, 1_000_000):
-        visit.inbox.put(a_frame(sequence))
-        await asyncio.sleep(WORK_SECONDS / 10)
+class FullInbox(FrameInbox):
+    """Of a terminal that sends without end, and faster than anybody looks: there is always another frame."""
+
+    def __init__(self) -> None:
+        super().__init__(waiting_max=1)
+        self._sequences = count(1)
+
+    async def take(self, *, deadline: float, stalled_after: float) -> ReceivedFrame | None:  # noqa: ARG002  # as its base
+        """Return the next frame, which has come just now."""
+        return ReceivedFrame(message=a_frame(next(self._sequences)), received_at=monotonic())
 
 
 async def test_i11_a_terminal_with_two_sessions_at_full_speed_does_not_starve_another() -> None:
     async with a_bench() as bench:
-        visits = [bench.visit("greedy"), bench.visit("greedy"), bench.visit("modest", decides_at=100)]
-        modest = visits[-1]
-        sending = [asyncio.create_task(at_full_speed(visit)) for visit in visits]
-        others = [asyncio.create_task(bench.looking.look(visit)) for visit in visits[:-1]]
-        looked_at: Counter[str] = Counter()
+        modest = bench.visit("modest", decides_at=100, inbox=FullInbox())
+        greedy = [bench.visit("greedy", inbox=FullInbox()) for _ in range(2)]
+        others = [asyncio.create_task(bench.looking.look(visit)) for visit in greedy]
 
         await bench.looking.look(modest)
-        looked_at.update(bench.looked_at)
-        for task in [*sending, *others]:
+        looked_at = bench.looked_at.copy()
+        for task in others:
             task.cancel()
-        await asyncio.gather(*sending, *others, return_exceptions=True)
+        await asyncio.gather(*others, return_exceptions=True)
 
         assert looked_at["modest"] > 0
         assert looked_at["greedy"] <= looked_at["modest"] + 4
@@ -142,9 +164,10 @@ async def test_i11_a_terminal_with_two_sessions_at_full_speed_does_not_starve_an
 
 async def test_a_frame_that_waited_too_long_is_given_up() -> None:
     async with a_bench(frame_age_max=timedelta()) as bench:
-        visit = bench.visit("terminal", lasts=0.2)
+        visit = bench.visit("terminal")
         for sequence in (1, 2, 3):
             visit.inbox.put(a_frame(sequence))
+        visit.inbox.close()
 
         verdict, _ = await bench.looking.look(visit)
 
@@ -155,9 +178,10 @@ async def test_a_frame_that_waited_too_long_is_given_up() -> None:
 
 async def test_unusable_frames_are_counted_and_the_session_goes_on() -> None:
     async with a_bench() as bench:
-        visit = bench.visit("terminal", lasts=0.2, unusable=True)
+        visit = bench.visit("terminal", unusable=True)
         visit.inbox.put(a_frame(1))
         visit.inbox.put(a_frame(2))
+        visit.inbox.close()
 
         await bench.looking.look(visit)
 
@@ -166,8 +190,9 @@ async def test_unusable_frames_are_counted_and_the_session_goes_on() -> None:
 
 async def test_guidance_comes_in_words() -> None:
     async with a_bench() as bench:
-        visit = bench.visit("terminal", lasts=0.2)
+        visit = bench.visit("terminal")
         visit.inbox.put(a_frame(1))
+        visit.inbox.close()
 
         await bench.looking.look(visit)
 
@@ -180,11 +205,19 @@ async def test_guidance_comes_in_words() -> None:
 @pytest.mark.parametrize("workers", [1, 3])
 async def test_no_more_frames_are_looked_at_at_once_than_there_are_threads(workers: int) -> None:
     async with a_bench(workers=workers) as bench:
-        visits = [bench.visit(f"terminal {number}", decides_at=20) for number in range(6)]
-        sending = [asyncio.create_task(at_full_speed(visit)) for visit in visits]
+        visits = [bench.visit(f"terminal {number}", decides_at=20, inbox=FullInbox()) for number in range(6)]
         ended = await asyncio.gather(*(bench.looking.look(visit) for visit in visits))
-        for task in sending:
-            task.cancel()
-        await asyncio.gather(*sending, return_exceptions=True)
 
         assert [verdict.outcome for verdict, _ in ended] == [Outcome.MATCHED] * 6
+
+
+async def test_a_frame_is_looked_for_among_earlier_sessions_as_it_comes() -> None:
+    async with a_bench() as bench:
+        bench.memory.remember("earlier", [b"p" * PRINT_BYTES])
+        visit = bench.visit("terminal", decides_at=2, frame_print=b"p" * PRINT_BYTES)
+        for sequence in (1, 2):
+            visit.inbox.put(a_frame(sequence))
+
+        await bench.looking.look(visit)
+
+        assert [len(found.owners) for found in visit.replay_search.found.values()] == [1]
