@@ -13,7 +13,7 @@ A session belongs to one thread at a time; the stages it shares with other sessi
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -66,15 +66,17 @@ class Stages:
     detector: Detector
     embedder: Embedder
     passive: PassiveLiveness
-    beside: Beside = field(default_factory=Beside)
+    beside: Beside
 
     @classmethod
     def of(cls, models: Models, policy: FacePolicy) -> "Stages":
         """Put loaded models to work."""
+        beside = Beside()
         return cls(
             detector=Detector(model=models.detection, policy=policy),
-            embedder=Embedder(parts=models.embedding),
+            embedder=Embedder(parts=models.embedding, beside=beside),
             passive=PassiveLiveness(model=models.liveness),
+            beside=beside,
         )
 
 
@@ -138,8 +140,8 @@ class FaceSession:
         if self._verdict is not None:
             raise SessionEndedError("the verdict was given")
         try:
-            pictures = self._intake.taken(frame)
-            guidance = self._guided(pictures)
+            with self._stages.beside.looking():
+                guidance = self._guided(self._intake.taken(frame))
         except FrameError:
             self._suspicion.bad_frames += 1
             if self._suspicion.bad_frames > self._policy.bad_frames_max:

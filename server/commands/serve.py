@@ -1,5 +1,6 @@
 """`shualian serve`: every listener in one process."""
 
+import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,13 @@ def serve(context: typer.Context, *, ready_file: ReadyFile = None) -> None:
     """Run the platform until SIGTERM or Ctrl-C; running calls finish within limits.stop_grace."""
     config = session_of(context).config
     configure_logs(config.log.level.value)
-    serve_until_stopped(config, ready_file=ready_file, on_ready=_tell)
+    serve_until_stopped(config, ready_file=ready_file, on_ready=_up)
+
+
+def _up(ready: Ready) -> None:
+    """Tell, and keep the collector from what is there by now: it stays, and nobody waits while it is walked."""
+    gc.freeze()
+    _tell(ready)
 
 
 def _tell(ready: Ready) -> None:

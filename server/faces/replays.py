@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
+from device_registry.tables.prepared import Prepared
 from face_pipeline.liveness.replay import PRINT_BYTES, Recognised, ReplayMemory, ReplaySearch
 from server.store import UnitOfWork
 from server.store.tables.faces import face_prints
@@ -25,6 +26,21 @@ PRUNED_AT_ONCE: Final = 20
 _columns: Final = face_prints.c
 _OLDEST: Final = (
     select(_columns.number, _columns.recorded_at).order_by(_columns.number).limit(PRUNED_AT_ONCE).subquery()
+)
+_RECORD: Final = Prepared(
+    insert(face_prints)
+    .values({name: bindparam(name) for name in ("session_id", "terminal_id", "recorded_at", "prints")})
+    .returning(_columns.number)
+)
+# The oldest first, then the question: asked of all rows, it would walk the whole table when none is to go.
+_PRUNE: Final = Prepared(
+    delete(face_prints).where(
+        _columns.number.in_(
+            select(_OLDEST.c.number).where(
+                (_OLDEST.c.recorded_at < bindparam("kept_from")) | (_OLDEST.c.number <= bindparam("last_too_many"))
+            )
+        )
+    )
 )
 
 T = TypeVar("T")
@@ -102,18 +118,12 @@ class Replays:
         """Write the prints of a decided session down, and give up those that are too old or too many."""
         if not prints:
             return
-        number = connection.scalar(
-            insert(face_prints)
-            .values(session_id=session_id, terminal_id=terminal_id, recorded_at=self._now(), prints=b"".join(prints))
-            .returning(_columns.number)
+        now = self._now()
+        row = _RECORD.row(
+            connection, session_id=session_id, terminal_id=terminal_id, recorded_at=now, prints=b"".join(prints)
         )
-        # The oldest first, then the question: asked of all rows, it would walk the whole table when none is to go.
-        oldest = _OLDEST.c
-        too_old = oldest.recorded_at < self._now() - self._kept_for
-        too_many = oldest.number <= (number or 0) - self._sessions_max
-        connection.execute(
-            delete(face_prints).where(_columns.number.in_(select(oldest.number).where(too_old | too_many)))
-        )
+        number = row[0] if row else 0
+        _PRUNE.run(connection, kept_from=now - self._kept_for, last_too_many=number - self._sessions_max)
 
     async def _catch_up(self) -> None:
         async with self._reading:
