@@ -50,9 +50,7 @@ def identity(embedder: Counting) -> Identity:
 def test_what_was_prepared_is_not_asked_for_again_when_the_action_is_done(
     identity: Identity, embedder: Counting
 ) -> None:
-    identity.witness.offer(_a_crop(HER))
-    identity.prepare()
-    identity.prepare()
+    _prepared(identity)
     before = embedder.asked
 
     assert identity.same_person(_a_crop(HER)) is SamePerson.YES
@@ -71,9 +69,7 @@ def test_each_call_prepares_one_thing_and_nothing_twice(identity: Identity, embe
 
 
 def test_what_was_drawn_instead_is_prepared_as_well(identity: Identity, embedder: Counting) -> None:
-    identity.witness.offer(_a_crop(HER))
-    identity.prepare()
-    identity.prepare()
+    _prepared(identity)
     identity.witness.offer(_a_crop(HER))
     identity.prepare()
     before = embedder.asked
@@ -83,9 +79,7 @@ def test_what_was_drawn_instead_is_prepared_as_well(identity: Identity, embedder
 
 
 def test_a_face_that_was_embedded_ahead_is_not_embedded_again(identity: Identity, embedder: Counting) -> None:
-    identity.witness.offer(_a_crop(HER))
-    identity.prepare()
-    identity.prepare()
+    _prepared(identity)
     before, acting = embedder.asked, _a_crop(HER)
 
     identity.embed_ahead(acting)
@@ -108,18 +102,14 @@ def test_nothing_is_embedded_ahead_where_there_is_no_frame_between(identity: Ide
 
 
 def test_a_stranger_drawn_after_the_preparation_is_found_all_the_same(identity: Identity) -> None:
-    identity.witness.offer(_a_crop(HER))
-    identity.prepare()
-    identity.prepare()
+    _prepared(identity)
     identity.witness.offer(_a_crop(HIM))
 
     assert identity.same_person(_a_crop(HER)) is SamePerson.STRANGER
 
 
 def test_what_was_prepared_for_one_action_does_not_speak_in_the_next(identity: Identity) -> None:
-    identity.witness.offer(_a_crop(HER))
-    identity.prepare()
-    identity.prepare()
+    _prepared(identity)
     assert identity.same_person(_a_crop(HER)) is SamePerson.YES
     identity.witness.begin_again()
     identity.witness.offer(_a_crop(HIM))
@@ -161,6 +151,13 @@ def _mixed(embedder: Counting) -> Identity:
     identity.offer(_a_crop(BOTH), 1.0)
     identity.witness.offer(_a_crop(BOTH))
     return identity
+
+
+def _prepared(identity: Identity) -> None:
+    """Draw a frame of her, and do all ahead that the end of an action will ask for."""
+    identity.witness.offer(_a_crop(HER))
+    identity.prepare()
+    identity.prepare()
 
 
 def _a_crop(gray: int) -> Image:
